@@ -1,0 +1,326 @@
+"""The values that travel: Frame and its leased Picture, Detections, Tracks, Result, Event. Columns, not objects."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.boxes import Boxes
+from streamdet.errors import MissingExtra, PictureReleased
+
+Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+PixelFormat = Literal[
+    "yuv420p",  # Y [h, w], U [⌈h/2⌉, ⌈w/2⌉], V the same
+    "nv12",  # Y [h, w], UV [⌈h/2⌉, ⌈w/2⌉, 2]
+    "yuv422p",  # Y [h, w], U [h, ⌈w/2⌉], V the same
+    "p010",  # nv12 in uint16, the ten bits on top
+    "rgb24",  # [h, w, 3]
+    "bgr24",  # [h, w, 3]
+    "gray",  # [h, w], full range
+]
+PIXEL_FORMATS: tuple[PixelFormat, ...] = get_args(PixelFormat)
+ColourMatrix = Literal["bt601", "bt709"]
+Rotation = Literal[0, 90, 180, 270]
+
+TimeSource = Literal["rtcp", "arrival", "device", "file", "push", "synthetic"]
+Quality = Literal["good", "suspect"]
+
+
+def yuv_to_rgb(matrix: ColourMatrix, full_range: bool) -> npt.NDArray[np.float32]:
+    """[3, 4]: rgb = m[:, :3] @ (y, u, v) + m[:, 3], all in 0..255."""
+    red, blue = (0.299, 0.114) if matrix == "bt601" else (0.2126, 0.0722)
+    green = 1 - red - blue
+    chroma = np.array(
+        [
+            [1, 0, 2 * (1 - red)],
+            [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green],
+            [1, 2 * (1 - blue), 0],
+        ]
+    )
+    if full_range:
+        scale, black = np.ones(3), np.array([0, 128, 128])
+    else:
+        scale, black = np.array([255 / 219, 255 / 224, 255 / 224]), np.array([16, 128, 128])
+    linear = chroma * scale
+    return np.concatenate([linear, -(linear @ black)[:, None]], axis=1).astype(np.float32)
+
+
+class Picture:
+    """Planes as they were decoded, on loan.
+
+    `width` and `height` are those of the picture as shown: `rotation` (clockwise degrees) is still to be applied to the
+    planes by whoever reads pixels, and every reader does. The planes are read-only and may belong to the decoder: they
+    are valid until the last holder has called `release`. A picture is born with one hold; `hold` adds one. To keep a
+    picture longer, take `host()`, which copies it once.
+    """
+
+    __slots__ = (
+        "_holds",
+        "_lock",
+        "_on_release",
+        "_planes",
+        "format",
+        "full_range",
+        "height",
+        "matrix",
+        "rotation",
+        "width",
+    )
+
+    def __init__(
+        self,
+        planes: tuple[Plane, ...],
+        format: PixelFormat,
+        *,
+        full_range: bool = False,
+        matrix: ColourMatrix = "bt601",
+        rotation: Rotation = 0,
+        on_release: Callable[[], None] | None = None,
+    ) -> None:
+        self._planes: tuple[Plane, ...] | None = planes
+        self._holds = 1
+        self._lock = threading.Lock()
+        self._on_release = on_release
+        self.format: PixelFormat = format
+        self.full_range = full_range
+        self.matrix: ColourMatrix = matrix
+        self.rotation: Rotation = rotation
+        height, width = planes[0].shape[:2]
+        self.width, self.height = (height, width) if rotation in (90, 270) else (width, height)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as shown."""
+        return self.width, self.height
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes, not yet rotated."""
+        if self._planes is None:
+            raise PictureReleased(
+                "the picture was read after its lease had ended", hint="keep a copy: picture.host(), taken in time"
+            )
+        return self._planes
+
+    @property
+    def luma(self) -> Plane:
+        """One plane that is enough to see motion: Y, grey, or the green channel; not yet rotated."""
+        plane = self.planes[0]
+        return plane[:, :, 1] if plane.ndim == 3 else plane
+
+    def hold(self) -> Picture:
+        """One more holder; each calls `release` once."""
+        with self._lock:
+            if self._holds == 0:
+                raise PictureReleased("a released picture cannot be held again")
+            self._holds += 1
+        return self
+
+    def release(self) -> None:
+        """One holder less; the last one gives the planes back to where they came from."""
+        with self._lock:
+            if self._holds == 0:
+                return
+            self._holds -= 1
+            if self._holds:
+                return
+            self._planes = None
+            on_release, self._on_release = self._on_release, None
+        if on_release is not None:
+            on_release()
+
+    def host(self) -> Picture:
+        """A copy in this process's own memory, free of any lease."""
+        return Picture(
+            tuple(np.array(plane) for plane in self.planes),
+            self.format,
+            full_range=self.full_range,
+            matrix=self.matrix,
+            rotation=self.rotation,
+        )
+
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        """[height, width, 3], rotated as shown: for people and slow paths; engines read the planes."""
+        return np.ascontiguousarray(np.rot90(self._upright_later(), k=-self.rotation // 90))
+
+    def _upright_later(self) -> npt.NDArray[np.uint8]:
+        planes = self.planes
+        if self.format == "rgb24":
+            return np.array(planes[0], np.uint8)
+        if self.format == "bgr24":
+            return np.array(planes[0][:, :, ::-1], np.uint8)
+        if self.format == "gray":
+            return np.repeat(planes[0][:, :, None], 3, axis=2).astype(np.uint8)
+        y, u, v = self._yuv()
+        try:
+            import cv2
+        except ImportError as error:  # pragma: no cover - a base dependency
+            raise MissingExtra("opencv", None, "converting a picture to RGB") from error
+        height, width = y.shape
+        across = 2  # every subsampled format of the list halves the width; 4:2:0 halves the height too
+        down = 2 if u.shape[0] < height else 1
+        u, v = (
+            cv2.resize(plane, (plane.shape[1] * across, plane.shape[0] * down), interpolation=cv2.INTER_LINEAR)[
+                :height, :width
+            ]
+            for plane in (u, v)
+        )
+        m = yuv_to_rgb(self.matrix, self.full_range)
+        return np.asarray(cv2.transform(np.dstack([y, u, v]), m).clip(0, 255), np.uint8)
+
+    def _yuv(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        planes: tuple[npt.NDArray[Any], ...] = self.planes
+        if self.format == "p010":
+            planes = tuple((plane >> 8).astype(np.uint8) for plane in planes)
+        if self.format in ("nv12", "p010"):
+            y, uv = planes
+            return (
+                np.asarray(y, np.uint8),
+                np.ascontiguousarray(uv[:, :, 0], np.uint8),
+                np.ascontiguousarray(uv[:, :, 1], np.uint8),
+            )
+        y, u, v = planes
+        return np.asarray(y, np.uint8), np.asarray(u, np.uint8), np.asarray(v, np.uint8)
+
+    def __repr__(self) -> str:
+        state = "released" if self._planes is None else f"{self._holds} held"
+        return f"Picture({self.width}x{self.height} {self.format}, {state})"
+
+
+@dataclass(slots=True)
+class Frame:
+    """One decoded picture and what is known of its place in time.
+
+    `pts_s` strictly increases within an epoch. A source counts epochs from 0 at each `open`; the shell makes the
+    number the stream's own. `captured_at` is wall time (seconds since 1970) or None where there is none.
+    """
+
+    stream: str
+    index: int
+    pts_s: float
+    picture: Picture
+    epoch: int = 0
+    captured_at: float | None = None
+    time_source: TimeSource = "file"
+    quality: Quality = "good"
+    path: str | None = None  # of unrelated pictures: each has its own file
+    clock_offset_s: float | None = None  # this machine's clock minus the camera's, where the stream tells
+    decoded_s: float = 0.0  # the clock's reading when the source handed it over; written by the shell
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as shown."""
+        return self.picture.size
+
+
+@dataclass(slots=True)
+class Detections:
+    """What a detector found in one frame, best first. Boxes are in pixels of the frame as shown."""
+
+    xyxy: Boxes  # f32 [N, 4]
+    score: npt.NDArray[np.float32]  # [N]
+    class_id: npt.NDArray[np.int32]  # [N]
+    names: tuple[str, ...] = ()  # class_id → name
+    keypoints: npt.NDArray[np.float32] | None = None  # [N, P, 3]: x, y in frame pixels, score
+    masks: npt.NDArray[np.float32] | None = None  # [N, h, w], relative to the box
+    truncated: int = 0  # candidates beyond the engine's limit, which its NMS never saw
+
+    @classmethod
+    def empty(cls, names: tuple[str, ...] = ()) -> Detections:
+        """Looked, and found nothing."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), names)
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def rows(self, which: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> Detections:
+        """The chosen rows, in the order asked for."""
+        return Detections(
+            self.xyxy[which],
+            self.score[which],
+            self.class_id[which],
+            self.names,
+            None if self.keypoints is None else self.keypoints[which],
+            None if self.masks is None else self.masks[which],
+            self.truncated,
+        )
+
+    def name(self, row: int) -> str:
+        """The class of a row in words; its number where the engine has no names."""
+        class_id = int(self.class_id[row])
+        return self.names[class_id] if 0 <= class_id < len(self.names) else str(class_id)
+
+
+class TrackState(IntEnum):
+    """Where a track stands; NONE marks a row that belongs to no track."""
+
+    NONE = 0
+    TENTATIVE = 1
+    CONFIRMED = 2
+    LOST = 3
+    ENDED = 4
+
+
+@dataclass(slots=True)
+class Coasting:
+    """Tracks that no row of this frame matched: where they are believed to be."""
+
+    track_id: npt.NDArray[np.int64]  # [M]
+    xyxy: Boxes  # [M, 4]
+    class_id: npt.NDArray[np.int32]  # [M]
+    age_s: npt.NDArray[np.float32]  # [M], since the last match
+
+    @classmethod
+    def empty(cls) -> Coasting:
+        """None coasts."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEvent:
+    """A track began or ended; the lane turns it into an Event of its stream and epoch."""
+
+    kind: Literal["track_started", "track_ended"]
+    track_id: int
+    pts_s: float
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tracks:
+    """Row i speaks of row i of the detections that were given; nothing is reordered or dropped."""
+
+    track_id: npt.NDArray[np.int64]  # [N], −1: no track
+    smooth_xyxy: Boxes  # [N, 4], the filter's box; the detection's own where there is no track
+    state: npt.NDArray[np.uint8]  # [N], TrackState
+    coasting: Coasting = field(default_factory=Coasting.empty)
+    events: tuple[TrackEvent, ...] = ()
+
+
+@dataclass(slots=True)
+class Result:
+    """One frame's answer. `detections` None means unknown (no answer in time), never 'nothing there'."""
+
+    frame: Frame
+    detections: Detections | None
+    tracks: Tracks | None = None
+    unknown_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a stream or a track, rather than in one frame."""
+
+    kind: str
+    stream: str
+    epoch: int
+    pts_s: float | None = None
+    captured_at: float | None = None
+    fields: Mapping[str, object] = field(default_factory=dict)

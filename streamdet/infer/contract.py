@@ -1,0 +1,80 @@
+"""What a backend and its sessions promise, and what the pipeline needs of a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.frames import Detections, Frame
+from streamdet.manifest import EngineManifest
+
+
+class Session(Protocol):
+    """One worker's own door to a network; used by one thread at a time.
+
+    Write into `input(n)`, call `run(n)`, read what it returns before the next `run`. A detector's arrays:
+
+        count     i32 [n]         rows that hold something
+        xyxy      f32 [n, D, 4]   pixels of the input
+        score     f32 [n, D]      best first
+        class_id  i32 [n, D]
+        keypoints f32 [n, D, P, 3], masks f32 [n, D, h, w]   where the manifest names them
+        converged bool [n], truncated i32 [n]                where the manifest names them
+
+    Rows beyond count are zero. A failure raises InferenceFailed and leaves the session usable or closed, never wrong.
+    """
+
+    def input(self, n: int) -> npt.NDArray[np.uint8]:
+        """Writable [n, channels, height, width]; the same memory at every call with the same n."""
+        ...
+
+    def run(self, n: int) -> Mapping[str, npt.NDArray[Any]]: ...
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    """One engine on one runtime."""
+
+    name: str  # onnx-cpu, onnx-cuda, openvino, tensorrt, …
+    device: Literal["cpu", "cuda"]
+    precision: str
+    manifest: EngineManifest
+
+    def session(self, threads: int = 1) -> Session:
+        """A new session using that many threads of its own; callable from any thread."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class DetectorWorker(Protocol):
+    """One thread's detector."""
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """One answer per frame, in order, down to the engine's floor of 0.001: thresholds act later."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Detector(Protocol):
+    """What the pipeline needs of an engine."""
+
+    name: str
+    names: tuple[str, ...]  # class_id → name
+    device: Literal["cpu", "cuda"]
+    backend_name: str
+    precision: str
+    needs_picture: bool
+    batch_limit: int
+    score: float  # the threshold that records use where the user names none
+
+    def worker(self, threads: int = 1) -> DetectorWorker:
+        """A detector for one thread; it owns a session of so many threads."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,107 @@
+"""Result and Event → versioned records, the rows of a JSONL file. Their JSON Schemas are in docs/."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from streamdet.frames import Event, Result, TrackState
+
+RESULT_SCHEMA = "streamdet.result/1"
+EVENT_SCHEMA = "streamdet.event/1"
+
+
+def result_record(result: Result) -> dict[str, Any]:
+    """One frame's record; `objects` is None where the answer is unknown, [] where nothing was found."""
+    frame = result.frame
+    width, height = frame.size
+    record: dict[str, Any] = {"schema": RESULT_SCHEMA, "stream": frame.stream}
+    if frame.path is not None:
+        record["file"] = frame.path
+    record |= {
+        "epoch": frame.epoch,
+        "frame": frame.index,
+        "pts_s": round(frame.pts_s, 6),
+        "captured_at": wall_time(frame.captured_at),
+        "time_source": frame.time_source,
+        "width": width,
+        "height": height,
+        "objects": _objects(result),
+    }
+    if frame.quality != "good":
+        record["quality"] = frame.quality
+    if result.unknown_reason is not None:
+        record["unknown_reason"] = result.unknown_reason
+    return record
+
+
+def _objects(result: Result) -> list[dict[str, Any]] | None:
+    found, tracks = result.detections, result.tracks
+    if found is None:
+        return None
+    boxes = found.xyxy.round(2).tolist()
+    scores = found.score.round(4).tolist()
+    objects: list[dict[str, Any]] = []
+    for row in range(len(found)):
+        item: dict[str, Any] = {}
+        if tracks is not None and tracks.track_id[row] >= 0:
+            item["track_id"] = int(tracks.track_id[row])
+            item["track_state"] = TrackState(int(tracks.state[row])).name.lower()
+        item |= {
+            "class_id": int(found.class_id[row]),
+            "class": found.name(row),
+            "score": scores[row],
+            "xyxy": boxes[row],
+        }
+        if found.keypoints is not None:
+            item["keypoints"] = found.keypoints[row].round(2).tolist()
+        objects.append(item)
+    return objects
+
+
+def event_record(event: Event) -> dict[str, Any]:
+    """One event's record; its own fields stand beside the common ones."""
+    return {
+        "schema": EVENT_SCHEMA,
+        "kind": event.kind,
+        "stream": event.stream,
+        "epoch": event.epoch,
+        "pts_s": None if event.pts_s is None else round(event.pts_s, 6),
+        "captured_at": wall_time(event.captured_at),
+        **{name: _plain(value) for name, value in event.fields.items()},
+    }
+
+
+def to_line(record: dict[str, Any]) -> bytes:
+    """One line of JSON, UTF-8, newline at its end; never NaN, which is not JSON."""
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def wall_time(seconds: float | None) -> str | None:
+    """Seconds since 1970 → 2026-01-01T00:00:12.440Z."""
+    if seconds is None or not math.isfinite(seconds):
+        return None
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None  # a camera that claims a year without a calendar
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(value: object) -> object:
+    """A value as JSON knows it."""
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
