@@ -1,0 +1,1 @@
+"""The output forms of detectors: one file each, one table here."""

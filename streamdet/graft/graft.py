@@ -1,0 +1,202 @@
+"""From a raw network to an engine: pixels in front, the family's decode and the suppression behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from streamdet.errors import ModelRefused
+from streamdet.graft.families.contract import Family, Network
+from streamdet.graft.nms_graph import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, CutShape, write_nms
+from streamdet.graft.normalisation import Normalisation
+from streamdet.graft.raw import Face, all_nodes, channels_last, inputs_of, opset_of
+from streamdet.graft.writer import GraphWriter
+from streamdet.manifest import Nms
+
+OPSET = 17  # what the tail is written in; a newer network keeps its own
+IR_VERSION = 10  # the newest that every supported ONNX Runtime reads
+INPUT = "pixels"
+NETWORK = "net/"  # every tensor of the foreign network starts with it
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A grafted model and what its manifest must say about it."""
+
+    model: Any  # onnx.ModelProto
+    outputs: dict[str, str]  # meaning → name in the graph
+    classes: int
+    candidates: int  # N at the cut
+    nms: Nms  # K and D as they were built
+
+
+def graft(
+    raw: Any,
+    family: Family,
+    network: Network,
+    classes: int,
+    normalisation: Normalisation,
+    nms: Nms,
+    fixed_batch: int | None = None,
+) -> Engine:
+    """Build the engine; `raw` is left as it is.
+
+    With `fixed_batch` the engine takes exactly so many pictures, otherwise any number: then the network itself must
+    accept any (`batching.free_batch`). `network` holds the heads under the names that they have in `raw`.
+    """
+    model = upgraded(raw)
+    picture, *others = inputs_of(model)
+    rename(model.graph, NETWORK)
+    inner = _renamed(network)
+    writer = GraphWriter(opset_of(model))
+    _write_front(writer, picture, normalisation)
+    _bind_others(writer, others, network.size, fixed_batch or 1)
+    front, writer.nodes = writer.nodes, []
+    shape = family.write_cut(writer, inner, classes)
+    built = nms.model_copy(
+        update={
+            "candidates": min(nms.candidates, shape.candidates),
+            "max_detections": min(nms.max_detections, nms.candidates, shape.candidates),
+            "end_to_end": family.end_to_end,
+        }
+    )
+    outputs = write_nms(writer, shape, built)
+    width, height = network.size
+    graph = _assemble(model.graph, front, writer, shape, built, fixed_batch or "batch", (3, height, width))
+    engine = _model(graph, opset_of(model), model)
+    engine.metadata_props.add(key="streamdet.family", value=family.name)
+    _validate(engine)
+    return Engine(engine, outputs, classes, shape.candidates, built)
+
+
+def upgraded(raw: Any) -> Any:
+    """A copy in at least the operator set that the tail is written in."""
+    import onnx
+
+    if opset_of(raw) >= OPSET:
+        model = onnx.ModelProto()
+        model.CopyFrom(raw)
+        return model
+    try:
+        return onnx.version_converter.convert_version(raw, OPSET)
+    except (RuntimeError, ValueError) as error:
+        raise ModelRefused(
+            "the model's operator set cannot be brought up to date",
+            expected=f"opset {OPSET}",
+            got=f"opset {opset_of(raw)}: {str(error).splitlines()[0]}",
+            hint=f"export it again with opset_version={OPSET}",
+        ) from error
+
+
+def rename(graph: Any, prefix: str) -> None:
+    """Put `prefix` before the name of every tensor and node, those inside of If and Loop too, in place."""
+    for node in all_nodes(graph):
+        node.name = prefix + node.name
+        for names in (node.input, node.output):
+            names[:] = [prefix + name if name else "" for name in names]
+    for inner in _graphs(graph):
+        for named in (*inner.input, *inner.output, *inner.value_info, *inner.initializer):
+            named.name = prefix + named.name
+
+
+def _graphs(graph: Any) -> list[Any]:
+    found = [graph]
+    for node in all_nodes(graph):
+        for attribute in node.attribute:
+            found += [attribute.g] if attribute.HasField("g") else []
+            found += list(attribute.graphs)
+    return found
+
+
+def _renamed(network: Network) -> Network:
+    return replace(network, heads=tuple(replace(head, name=NETWORK + head.name) for head in network.heads))
+
+
+def _write_front(writer: GraphWriter, picture: Face, normalisation: Normalisation) -> None:
+    """uint8 [B, 3, H, W] → what the network's first node reads."""
+    tensor = INPUT
+    if picture.dtype != np.uint8:
+        tensor = writer.cast(tensor, np.float32)
+        if set(normalisation.factor) != {1.0}:
+            tensor = writer.op("Mul", tensor, writer.constant(np.reshape(normalisation.factor, (1, 3, 1, 1))))
+        if any(normalisation.addend):
+            tensor = writer.op("Add", tensor, writer.constant(np.reshape(normalisation.addend, (1, 3, 1, 1))))
+        if picture.dtype != np.float32:
+            tensor = writer.cast(tensor, picture.dtype)
+    if channels_last(picture):
+        tensor = writer.op("Transpose", tensor, perm=[0, 2, 3, 1])
+    if len(picture.shape) == 3:
+        tensor = writer.squeeze(tensor, 0)
+    writer.op("Identity", tensor, name=NETWORK + picture.name)
+
+
+def _bind_others(writer: GraphWriter, others: list[Face], size: tuple[int, int], batch: int) -> None:
+    """RT-DETR and D-FINE also ask for the picture's size: here it is the input's, so boxes come in input pixels."""
+    for face in others:
+        if len(face.shape) != 2 or face.shape[1] not in (2, None):
+            raise ModelRefused(
+                "the network has an input that is not a picture",
+                where=face.name,
+                expected="one input, or a second one [B, 2] for the picture's size",
+                got=f"{face.dtype} {list(face.shape)}",
+            )
+        writer.op("Identity", writer.constant([size] * batch, face.dtype), name=NETWORK + face.name)
+
+
+def _assemble(
+    foreign: Any,
+    front: list[Any],
+    writer: GraphWriter,
+    shape: CutShape,
+    nms: Nms,
+    batch: int | str,
+    picture: tuple[int, int, int],
+) -> Any:
+    from onnx import TensorProto, helper
+
+    d = nms.max_detections
+    outputs = {
+        "count": (TensorProto.INT32, [batch]),
+        "xyxy": (TensorProto.FLOAT, [batch, d, 4]),
+        "score": (TensorProto.FLOAT, [batch, d]),
+        "class_id": (TensorProto.INT32, [batch, d]),
+        "converged": (TensorProto.BOOL, [batch]),
+        "truncated": (TensorProto.INT32, [batch]),
+    }
+    cut = {CUT_BOXES: [batch, shape.candidates, 4], CUT_SCORES: [batch, shape.candidates, shape.classes]}
+    for meaning, dims in shape.extras.items():
+        outputs[meaning] = (TensorProto.FLOAT, [batch, d, *dims])
+        cut[CUT_EXTRAS[meaning]] = [batch, shape.candidates, *dims]
+    return helper.make_graph(
+        [*front, *foreign.node, *writer.nodes],
+        "streamdet",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [batch, *picture])],
+        [helper.make_tensor_value_info(name, kind, dims) for name, (kind, dims) in outputs.items()],
+        initializer=[*foreign.initializer, *writer.constants],
+        value_info=[helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in cut.items()],
+    )
+
+
+def _model(graph: Any, opset: int, foreign: Any) -> Any:
+    from onnx import helper
+
+    model = helper.make_model(
+        graph,
+        producer_name="streamdet",
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=max(8, min(foreign.ir_version, IR_VERSION)),
+    )
+    for entry in foreign.metadata_props:
+        model.metadata_props.add(key=entry.key, value=entry.value)
+    return model
+
+
+def _validate(model: Any) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelRefused("the grafted graph is not valid ONNX", got=str(error).splitlines()[0]) from error

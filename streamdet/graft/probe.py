@@ -1,0 +1,98 @@
+"""Facts about a raw network, found by looking at its graph and by running it once: never by guessing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.errors import ModelRefused
+from streamdet.graft.families.contract import Head, Network
+from streamdet.graft.raw import Face, Runner, all_nodes, channels_last, inputs_of
+
+# What only moves numbers, or squeezes them into 0..1: a head behind nothing else holds raw predictions.
+_PASSIVE = {"Concat", "Reshape", "Transpose", "Sigmoid", "Identity", "Flatten", "Cast", "Squeeze", "Unsqueeze"}
+
+
+def probe(model: Any, size: tuple[int, int] | None, classes: tuple[str, ...] = (), where: object = None) -> Network:
+    """Run the network on one picture of noise and write down what it is."""
+    picture, *others = inputs_of(model)
+    size = input_size(picture, size, where)
+    batch = picture.shape[0] if len(picture.shape) == 4 and picture.shape[0] else 1
+    noise = np.random.default_rng(0).random((batch, 3, size[1], size[0]), np.float32)
+    runner = Runner(model, where)
+    found = runner.run(feeds(model, noise))
+    return Network(
+        size=size,
+        batch=batch,
+        heads=tuple(Head(name, array.dtype, tuple(array.shape)) for name, array in found.items()),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+        extra_inputs=tuple(face.name for face in others),
+        bare_heads=frozenset(name for name in found if _is_bare(model.graph, name)),
+        operators=frozenset(node.op_type for node in all_nodes(model.graph)),
+        samples=found,
+        classes=classes,
+    )
+
+
+def input_size(picture: Face, wanted: tuple[int, int] | None, where: object) -> tuple[int, int]:
+    """Width and height that the network is run at."""
+    shape = picture.shape[-3:] if len(picture.shape) in (3, 4) else ()
+    if not shape or (not channels_last(picture) and shape[0] not in (3, None)):
+        raise ModelRefused(
+            "the network's first input is not a colour picture",
+            where=where,
+            expected="[B, 3, H, W] or [B, H, W, 3]",
+            got=f"{picture.name} {list(picture.shape)}",
+        )
+    height, width = (shape[0], shape[1]) if channels_last(picture) else (shape[1], shape[2])
+    if height is None or width is None:
+        if wanted is None:
+            raise ModelRefused(
+                "the network takes pictures of any size, an engine needs one",
+                where=where,
+                hint="say which one it was trained with: --size 640",
+            )
+        width, height = width or wanted[0], height or wanted[1]
+    if wanted is not None and wanted != (width, height):
+        raise ModelRefused(
+            "the network's input has another size",
+            where=where,
+            expected=f"{width}x{height}",
+            got="{}x{}".format(*wanted),
+        )
+    return width, height
+
+
+def feeds(model: Any, pictures: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
+    """Prepared pictures [B, 3, H, W] as the network's inputs; a second input gets the input's own size."""
+    picture, *others = inputs_of(model)
+    batch, height, width = pictures.shape[0], pictures.shape[2], pictures.shape[3]
+    array: npt.NDArray[Any] = pictures.astype(picture.dtype)
+    if channels_last(picture):
+        array = array.transpose(0, 2, 3, 1)
+    if len(picture.shape) == 3:
+        array = array[0]
+    return {picture.name: array} | {face.name: np.full((batch, 2), (width, height), face.dtype) for face in others}
+
+
+def _is_bare(graph: Any, output: str) -> bool:
+    """Whether everything behind this output leads straight back to convolutions."""
+    maker = {name: node for node in graph.node for name in node.output}
+    shapes = {tensor.name for tensor in graph.initializer}
+    waiting, seen = [output], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in shapes:
+            continue
+        seen.add(name)
+        node = maker.get(name)
+        if node is None:
+            return False
+        if node.op_type in ("Conv", "Constant"):
+            continue
+        if node.op_type not in _PASSIVE:
+            return False
+        waiting += list(node.input[:1] if node.op_type in ("Reshape", "Squeeze", "Unsqueeze") else node.input)
+    return True

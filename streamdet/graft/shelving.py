@@ -1,0 +1,129 @@
+"""Putting an engine on the shelf: written aside, then renamed, so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from streamdet.errors import ConfigError
+from streamdet.graft.families.contract import Preparation
+from streamdet.graft.graft import INPUT, Engine
+from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Precision, Provenance, dump_manifest
+
+BATCH_LARGEST = 32  # what the manifest promises of an engine whose batch is free
+
+
+def manifest_of(
+    engine: Engine,
+    *,
+    name: str,
+    family: str,
+    size: tuple[int, int],
+    classes: Sequence[str],
+    preparation: Preparation,
+    model_bytes: bytes,
+    fixed_batch: int | None = None,
+    precision: Precision = "fp32",
+    score: float = 0.25,
+    keypoints: Sequence[str] = (),
+    provenance: Provenance | None = None,
+) -> EngineManifest:
+    """The manifest of a grafted detector whose one file is `model_bytes`."""
+    return EngineManifest(
+        name=name,
+        kind="detector",
+        family=family,
+        input=EngineInput(
+            name=INPUT,
+            size=size,
+            colour=preparation.colour,
+            fit=preparation.fit,
+            batch=(fixed_batch, fixed_batch) if fixed_batch else (1, BATCH_LARGEST),
+        ),
+        outputs=engine.outputs,
+        classes=tuple(classes),
+        keypoints=tuple(keypoints),
+        nms=engine.nms,
+        score=score,
+        files=(
+            EngineFile(
+                path="model.onnx" if precision == "fp32" else f"model.{precision}.onnx",
+                precision=precision,
+                sha256=hashlib.sha256(model_bytes).hexdigest(),
+            ),
+        ),
+        provenance=provenance or Provenance(),
+    )
+
+
+def put_on_shelf(
+    shelf: Path, manifest: EngineManifest, files: Mapping[str, bytes], *, replace: bool = False, card: str | None = None
+) -> Path:
+    """Write manifest, card and model files as one folder; an existing engine only goes if `replace` says so."""
+    folder = shelf / manifest.name
+    refuse_taken(shelf, manifest.name, replace)
+    shelf.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{manifest.name}.", suffix=".partial", dir=shelf))
+    try:
+        for name, content in files.items():
+            (aside / name).write_bytes(content)
+        (aside / "CARD.md").write_text(card or card_of(manifest), encoding="utf-8")
+        (aside / "manifest.json").write_text(dump_manifest(manifest), encoding="utf-8")
+        aside.chmod(0o755)  # mkdtemp lets only its owner in
+        _swap_in(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def refuse_taken(shelf: Path, name: str, replace: bool) -> None:
+    """Raise where the shelf already holds something of that name."""
+    if (shelf / name).exists() and not replace:
+        raise ConfigError(
+            f"the shelf already has an engine called {name}",
+            where=shelf / name,
+            hint="choose another --name, or replace it with --force",
+        )
+
+
+def _swap_in(aside: Path, folder: Path) -> None:
+    """Rename `aside` to `folder`; an engine that stands there is moved out of the way first."""
+    if not folder.exists():
+        os.rename(aside, folder)
+        return
+    old = aside.with_suffix(".old")
+    os.rename(folder, old)
+    try:
+        os.rename(aside, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old)
+
+
+def card_of(manifest: EngineManifest) -> str:
+    """CARD.md: what a person wants to know of an engine, from its manifest alone."""
+    seen, nms = manifest.input, manifest.nms
+    width, height = seen.size
+    smallest, largest = seen.batch
+    rows = [
+        ("family", manifest.family),
+        ("input", f"{width}x{height}, {seen.colour}, {seen.fit.mode}, pad {seen.fit.pad}"),
+        ("batch", f"{smallest}" if smallest == largest else f"{smallest} to {largest}"),
+        ("classes", f"{len(manifest.classes)}: {', '.join(manifest.classes[:8])}{' …' * (len(manifest.classes) > 8)}"),
+        ("score threshold", f"{manifest.score}"),
+    ]
+    if nms is not None and nms.end_to_end:
+        rows.append(("suppression", "none: the network gives no duplicates"))
+    elif nms is not None:
+        rows.append(("suppression", f"IoU {nms.iou}, {nms.candidates} candidates, {nms.max_detections} detections"))
+    rows += [(file.path, f"{file.precision}, sha256 {file.sha256[:16]}…") for file in manifest.files]
+    told = manifest.provenance.model_dump(exclude={"scores"})
+    rows += [(key, str(value)) for key, value in told.items() if value]
+    rows += [(key, f"{value:.4g}") for key, value in manifest.provenance.scores.items()]
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    return f"# {manifest.name}\n\n| | |\n|---|---|\n{table}\n"
