@@ -1,0 +1,1 @@
+"""Boxes on pictures: drawn straight onto the planes that a video encoder takes, without a way through RGB."""
