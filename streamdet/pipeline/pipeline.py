@@ -1,0 +1,391 @@
+"""Pipeline: streams in, results out; the one place that starts and joins threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from streamdet.errors import ConfigError, StreamdetError
+from streamdet.frames import Event, Result
+from streamdet.infer.contract import Detector
+from streamdet.metrics import Meter
+from streamdet.pipeline.batcher import Batcher
+from streamdet.pipeline.clock import Clock
+from streamdet.pipeline.lane import Ticket
+from streamdet.pipeline.ledger import DropReason
+from streamdet.pipeline.outlet import Outlet, SinkBalance
+from streamdet.pipeline.road import Road
+from streamdet.pipeline.stream import Stream
+from streamdet.pipeline.worker import Crew
+from streamdet.sinks.contract import Sink, StreamStatus
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.1
+_DROPS_EVENT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The pipeline's own patience and room."""
+
+    drain_s: float = 10.0  # from `stop` to the end, at most
+    give_up_s: float = 30.0  # a sink that fails, or hangs, for so long is detached
+    inference_deadline_s: float = 5.0  # a batch that runs for longer is unknown, its session replaced
+    batch_wait_s: float = 0.01  # a batch that is not full leaves after so long
+    sink_queue: int = 256  # items waiting for one sink
+    picture_queue: int = 16  # the same for a sink that keeps pictures alive
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run ended."""
+
+    streams: tuple[StreamStatus, ...]
+    sinks: dict[str, SinkBalance]
+    failed_streams: tuple[str, ...] = ()
+    failed_sinks: tuple[str, ...] = ()
+    lost: dict[str, int] = field(default_factory=dict)  # frames given up because the drain's time was over, by stream
+    stuck_threads: int = 0
+    error: StreamdetError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 a required source failed for good (or no engine could run), 4 a sink failed."""
+        if self.error is not None or self.failed_streams:
+            return 3
+        return 4 if self.failed_sinks else 0
+
+
+class Pipeline:
+    """Runs streams through their detectors and trackers into the sinks.
+
+        pipeline = Pipeline(sinks=[...])
+        pipeline.add("gate", Stream(source, (detector,)))
+        report = pipeline.run()
+
+    `run` returns when every stream has ended, or after `stop`. Streams may be added and removed while it runs, from
+    any thread. A pipeline runs once.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink] = (),
+        *,
+        meter: Meter | None = None,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        cores: int | None = None,
+        keep_open: bool = False,
+    ) -> None:
+        self.meter = meter or Meter()
+        self.limits = limits or Limits()
+        self._clock = clock or Clock()
+        self._cores = cores or len(os.sched_getaffinity(0))
+        self._keep_open = keep_open  # run on without streams, until `stop`
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._roads: dict[str, Road] = {}
+        self._removed: deque[StreamStatus] = deque(maxlen=1000)  # remembered for the report
+        self._crews: dict[int, Crew] = {}
+        self._started = self._stopping = False
+        self._error: StreamdetError | None = None
+        self._told_drops: dict[str, dict[str, int]] = {}
+        self._outlets = [self._outlet(sink) for sink in sinks]
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
+        self._supervising = True
+
+    # ---- streams
+
+    def add(self, name: str, stream: Stream) -> None:
+        """A new stream; it starts at once where the pipeline runs."""
+        with self._lock:
+            if name in self._roads:
+                raise ConfigError(f"there is a stream {name!r} already", hint="give each stream a name of its own")
+            if not stream.detectors:
+                raise ConfigError(f"stream {name!r} has no detector")
+            if self._stopping:
+                raise ConfigError("the pipeline is stopping and takes no streams")
+            crews = [self._crew(detector) for detector in stream.detectors]
+            road = Road(
+                name,
+                stream,
+                tuple(crew.batcher for crew in crews),
+                self._clock,
+                self.meter,
+                in_flight=self._room(stream),
+                emit=self._emit,
+                emit_event=self._emit_event,
+                on_end=self._on_end,
+            )
+            self._roads[name] = road
+            if self._started:
+                self._staff()
+                road.shell.start()
+
+    def remove(self, name: str) -> None:
+        """Take a stream out: what is under way is finished, what waits is dropped and counted."""
+        with self._lock:
+            road = self._roads.get(name)
+        if road is None:
+            raise ConfigError(f"there is no stream {name!r}", expected=", ".join(sorted(self._roads)) or "no streams")
+        road.shell.stop()
+        road.give_up("removed")
+        until = self._clock.now() + self.limits.drain_s
+        self._join(road.shell.thread, until, road.shell.stuck)
+        road.give_up("removed")
+        self._drain(road, until, "removed")
+        road.take_down()
+        with self._lock:
+            del self._roads[name]
+            self._removed.append(road.status())
+            self._told_drops.pop(name, None)
+            self._staff()
+            self._changed.notify_all()
+        self.meter.forget_stream(name)
+
+    def status(self) -> list[StreamStatus]:
+        """The live table, one line a stream."""
+        with self._lock:
+            roads = list(self._roads.values())
+        return [road.status() for road in roads]
+
+    @property
+    def ready(self) -> tuple[bool, dict[str, str]]:
+        """Every required stream is healthy; and the state of each."""
+        with self._lock:
+            roads = list(self._roads.values())
+        states = {road.name: road.status().state for road in roads}
+        return self._started and all(road.shell.healthy or not road.stream.required for road in roads), states
+
+    def sink_balances(self) -> dict[str, SinkBalance]:
+        """The books of every sink."""
+        return {outlet.name: outlet.balance() for outlet in self._outlets}
+
+    # ---- the run
+
+    def run(self) -> Report:
+        """Start, wait for the end of every stream or for `stop`, drain, and report."""
+        self.start()
+        with self._changed:
+            while not self._stopping and (self._keep_open or self._roads_alive()):
+                # In short waits: a signal handler of the main thread runs between them.
+                self._clock.wait(self._changed, _TICK_S)
+        return self.finish()
+
+    def start(self) -> None:
+        """Open the sinks, start the workers, let the sources begin. A sink that can never work is an error here."""
+        for outlet in self._outlets:
+            outlet.start()
+        for outlet in self._outlets:
+            outlet.tried.wait(self.limits.give_up_s)
+            if isinstance(outlet.detached, ConfigError):
+                self._close_outlets()
+                raise outlet.detached
+        with self._lock:
+            self._started = True
+            self._staff()
+            for road in self._roads.values():
+                road.shell.start()
+        self._supervisor.start()
+
+    def stop(self) -> None:
+        """Begin to drain; `run` returns soon. May be called from any thread, also from a signal handler."""
+        self._stopping = True
+
+    def fail(self, error: StreamdetError) -> None:
+        """End the run: without this nothing can go on."""
+        with self._lock:
+            if self._error is None:
+                self._error = error
+                log.error("%s", error.line)
+        self.stop()
+
+    def finish(self) -> Report:
+        """Stop the sources, drain within the deadline, close everything, and say what was lost."""
+        self._stopping = True
+        until = self._clock.now() + self.limits.drain_s
+        with self._lock:
+            roads = list(self._roads.values())
+        for road in roads:
+            road.shell.stop()
+        for road in roads:
+            self._join(road.shell.thread, until, road.shell.stuck)
+        lost = {road.name: dropped for road in roads if (dropped := self._drain(road, until, "stopped"))}
+        for road in roads:
+            road.take_down()
+        for crew in self._crews.values():
+            crew.close()
+        for crew in self._crews.values():
+            for thread in crew.threads:
+                self._join(thread, until)
+        stuck = sum(crew.stuck for crew in self._crews.values()) + sum(road.shell.stuck for road in roads)
+        self._close_outlets(until)
+        self._supervising = False
+        self._join(self._supervisor, self._clock.now() + 1.0)
+        return self._report(lost, stuck)
+
+    # ---- the supervisor
+
+    def _supervise(self) -> None:
+        told_s = self._clock.now()
+        wake = threading.Condition()
+        while self._supervising:
+            with wake:
+                self._clock.wait(wake, _TICK_S)
+            with self._lock:
+                roads = list(self._roads.values())
+                crews = list(self._crews.values())
+            for crew in crews:
+                crew.watch(self.limits.inference_deadline_s)
+                crew.batcher.depth()
+            for road in roads:
+                road.shell.watch()
+                road.lane.expire()
+                road.ledger.balance()
+                if road.over:
+                    road.take_down()
+            for outlet in self._outlets:
+                outlet.watch()
+                outlet.balance()
+            if self._clock.now() - told_s >= _DROPS_EVENT_S:
+                told_s = self._clock.now()
+                for road in roads:
+                    self._tell_drops(road)
+
+    def _tell_drops(self, road: Road) -> None:
+        """What was dropped since the last time, as one event instead of thousands."""
+        dropped = road.ledger.balance().dropped
+        told = self._told_drops.get(road.name, {})
+        new = {reason: count - told.get(reason, 0) for reason, count in dropped.items() if count > told.get(reason, 0)}
+        self._told_drops[road.name] = dropped
+        if new:
+            self._emit_event(
+                Event("frames_dropped", road.name, road.shell.epoch, None, self._clock.wall(), {"dropped": new})
+            )
+
+    # ---- wiring
+
+    def _outlet(self, sink: Sink) -> Outlet:
+        limit = self.limits.picture_queue if sink.needs_picture else self.limits.sink_queue
+        return Outlet(sink, self._clock, self.meter, give_up_s=self.limits.give_up_s, queue_limit=limit)
+
+    def _crew(self, detector: Detector) -> Crew:
+        crew = self._crews.get(id(detector))
+        if crew is None:
+            limit = 1 if detector.device == "cpu" else detector.batch_limit
+            batcher = Batcher(detector.name, self._clock, self.meter, limit=limit, wait_s=self.limits.batch_wait_s)
+            crew = Crew(detector, batcher, self._clock, self.meter, push=self._push, on_hopeless=self.fail)
+            self._crews[id(detector)] = crew
+            self.meter.engine_info.labels(detector.name, detector.backend_name, detector.precision).set(1)
+        return crew
+
+    def _staff(self) -> None:
+        """How many sessions, and how wide. On a CPU a batch gains nothing: many one-thread sessions where frames wait
+        in numbers, one session of all cores where a single live stream wants its answer soon. On a GPU two sessions,
+        so that one copies while the other computes."""
+        roads = [road for road in self._roads.values() if not road.over]
+        single_live = len(roads) == 1 and roads[0].live
+        for crew in self._crews.values():
+            if crew.detector.device != "cpu":
+                crew.resize(2, 1)
+            elif single_live:
+                crew.resize(1, self._cores)
+            else:
+                crew.resize(self._cores, 1)
+
+    def _room(self, stream: Stream) -> int:
+        """Frames of one stream in flight: enough that no session waits, few enough that memory stays small."""
+        batch = max((1 if each.device == "cpu" else 2 * each.batch_limit) for each in stream.detectors)
+        return self._cores + batch + 1
+
+    def _push(self, ticket: Ticket) -> None:
+        road = self._roads.get(ticket.lane.name)
+        if road is not None:
+            road.push(ticket)
+
+    def _emit(self, road: Road, result: Result) -> None:
+        takers = [outlet for outlet in self._outlets if outlet.takes_results]
+        waited_for = [outlet for outlet in takers if outlet.lossless]
+        receipt = None if road.credits is None else Receipts(len(waited_for), road.credits.give_back)
+        for outlet in takers:
+            outlet.offer(result, receipt if outlet.lossless else None)
+
+    def _emit_event(self, event: Event) -> None:
+        for outlet in self._outlets:
+            if outlet.takes_events:
+                outlet.offer(event)
+
+    def _on_end(self, road: Road) -> None:
+        with self._changed:
+            road.ended = True
+            self._changed.notify_all()
+
+    def _roads_alive(self) -> bool:
+        return any(not road.over for road in self._roads.values())
+
+    # ---- the end of things
+
+    def _drain(self, road: Road, until: float, reason: DropReason) -> int:
+        """Wait until the stream is empty; what is left when time is over is given up. Returns how many."""
+        pause = threading.Condition()
+        while road.holding() and self._clock.now() < until:
+            with pause:
+                self._clock.wait(pause, 0.005)
+        return road.give_up(reason) + road.lane.give_up()
+
+    def _join(self, thread: threading.Thread, until: float, stuck: bool = False) -> None:
+        pause = threading.Condition()
+        while thread.is_alive() and not stuck and thread is not threading.current_thread():
+            if self._clock.now() >= until:
+                return
+            thread.join(0.002)
+            if thread.is_alive():
+                with pause:
+                    self._clock.wait(pause, 0.005)
+
+    def _close_outlets(self, until: float | None = None) -> None:
+        until = self._clock.now() + 1.0 if until is None else max(until, self._clock.now() + 1.0)
+        for outlet in self._outlets:
+            outlet.close()
+        for outlet in self._outlets:
+            self._join(outlet.thread, until)
+            if outlet.thread.is_alive():
+                outlet.abandon()
+                self._join(outlet.thread, self._clock.now() + 1.0)
+
+    def _report(self, lost: dict[str, int], stuck: int) -> Report:
+        roads = list(self._roads.values())
+        return Report(
+            streams=(*self._removed, *(road.status() for road in roads)),
+            sinks=self.sink_balances(),
+            failed_streams=tuple(road.name for road in roads if road.shell.state == "failed" and road.stream.required),
+            failed_sinks=tuple(outlet.name for outlet in self._outlets if outlet.detached is not None),
+            lost=lost,
+            stuck_threads=stuck,
+            error=self._error,
+        )
+
+
+class Receipts:
+    """Calls back once, when the last of so many sinks has taken the result; at once where none was to."""
+
+    __slots__ = ("_done", "_lock", "_missing")
+
+    def __init__(self, missing: int, done: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._missing = missing
+        self._done = done
+        if missing == 0:
+            done()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._missing -= 1
+            last = self._missing == 0
+        if last:
+            self._done()

@@ -1,0 +1,143 @@
+"""One stream's road through the pipeline: shell → inlet → lane, with its books."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Callable
+
+from streamdet.frames import Event, Frame, Result
+from streamdet.metrics import Meter
+from streamdet.pipeline.batcher import Batcher, Feed
+from streamdet.pipeline.clock import Clock
+from streamdet.pipeline.inlet import Credits, Inlet
+from streamdet.pipeline.lane import Lane, Ticket
+from streamdet.pipeline.ledger import DropReason, Ledger
+from streamdet.pipeline.shell import Shell
+from streamdet.pipeline.stream import Stream
+from streamdet.sinks.contract import StreamStatus
+
+_RATE_WINDOW_S = 3.0
+
+
+class Road:
+    """Everything that belongs to one stream, wired together; `Pipeline` puts it up and takes it down."""
+
+    def __init__(
+        self,
+        name: str,
+        stream: Stream,
+        batchers: tuple[Batcher, ...],  # one per detector of the stream, in order
+        clock: Clock,
+        meter: Meter,
+        *,
+        in_flight: int,
+        emit: Callable[[Road, Result], None],
+        emit_event: Callable[[Event], None],
+        on_end: Callable[[Road], None],
+    ) -> None:
+        self.name = name
+        self.stream = stream
+        self.live = stream.source.live
+        self.ledger = Ledger(name, meter)
+        self.credits = None if self.live else Credits(in_flight, clock)
+        self.ended = False  # the source will hand over no more
+        self._lock = threading.Lock()
+        self._down = False
+        self._clock = clock
+        self._batchers = batchers
+        self._emit_event = emit_event
+        self.lane = Lane(
+            name,
+            stream,
+            clock,
+            meter,
+            self.ledger,
+            window=in_flight,
+            emit=lambda result: emit(self, result),
+            emit_event=emit_event,
+            on_room=batchers[0].poke,
+        )
+        inlet = Inlet(self.ledger, live=self.live, stale_s=stream.stale_s)
+        for position, batcher in enumerate(batchers):
+            share = 1 if self.live else in_flight
+            batcher.join(Feed(self.lane, position, stream.priority, share, inlet if position == 0 else None))
+        self.shell = Shell(
+            name,
+            stream,
+            clock,
+            meter,
+            self.ledger,
+            self.credits,
+            deliver=self._deliver,
+            announce=self._announce,
+            on_end=lambda: on_end(self),
+        )
+
+    def push(self, ticket: Ticket) -> None:
+        """Hand a frame that has its ticket to the stream's further detectors."""
+        for batcher in self._batchers[1:]:
+            batcher.push(ticket)
+
+    def waiting(self) -> int:
+        """Frames that no detector has taken yet."""
+        return self._batchers[0].waiting(self.name)
+
+    def holding(self) -> int:
+        """Frames that are really here: what the ledger calls in flight."""
+        return self.waiting() + len(self.lane)
+
+    def give_up(self, reason: DropReason) -> int:
+        """Drop what waits without a ticket; returns how many."""
+        return self._batchers[0].clear(self.name, reason)
+
+    @property
+    def over(self) -> bool:
+        """No frame will follow, and none is left."""
+        return self.ended and not self.holding()
+
+    def take_down(self) -> None:
+        """The stream is over and its lane empty: end its tracks and leave the batchers. A second call does nothing."""
+        with self._lock:
+            if self._down:
+                return
+            self._down = True
+        self.lane.finish()
+        for batcher in self._batchers:
+            batcher.leave(self.name)
+
+    def status(self) -> StreamStatus:
+        """One line of the live table."""
+        balance = self.ledger.balance()
+        latencies_s = list(self.lane.latencies_s)
+        source, shell = self.stream.source, self.shell
+        return StreamStatus(
+            stream=self.name,
+            state="frozen" if shell.frozen and shell.state == "running" else shell.state,
+            live=self.live,
+            captured=balance.captured,
+            emitted=balance.emitted,
+            unknown=balance.unknown,
+            dropped=sum(balance.dropped.values()),
+            fps=self._rate(),
+            latency_s=statistics.median(latencies_s) if latencies_s else None,
+            tracks=self.lane.tracks,
+            position_s=self.lane.position_s,
+            duration_s=None if self.live else source.duration_s,
+            detail="" if shell.error is None else shell.error.line,
+        )
+
+    def _rate(self) -> float:
+        now = self._clock.now()
+        recent = [moment for moment in self.lane.emitted_at_s if now - moment <= _RATE_WINDOW_S]
+        if len(recent) < 2:
+            return 0.0
+        # Up to now rather than to the last result: a stream that stopped is seen to slow down.
+        span_s = recent[-1] - recent[0]
+        return (len(recent) - 1) / max(span_s, (now - recent[0]) * 0.5, 1e-9)
+
+    def _deliver(self, frame: Frame) -> None:
+        self._batchers[0].put(self.name, frame)
+
+    def _announce(self, kind: str, fields: dict[str, object]) -> None:
+        self._emit_event(Event(kind, self.name, self.shell.epoch, None, self._clock.wall(), fields))

@@ -1,0 +1,77 @@
+"""Which objects of a stream count, and by what names."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.frames import Detections, Tracks, TrackState
+from streamdet.pipeline.stream import Polygon, Stream
+
+
+class Selection:
+    """Which objects count: classes and places before the tracker, scores after it."""
+
+    def __init__(self, stream: Stream, names: tuple[str, ...]) -> None:
+        self._ignore = stream.ignore
+        self._allowed: npt.NDArray[np.bool_] | None = None
+        if stream.classes is not None:
+            self._allowed = np.array([name in stream.classes for name in names], np.bool_)
+        recommended = np.concatenate(
+            [np.full(max(len(detector.names), 1), detector.score, np.float32) for detector in stream.detectors]
+        )
+        self._threshold = recommended if stream.score is None else np.full_like(recommended, stream.score)
+        for row, name in enumerate(names):
+            if name in stream.class_scores:
+                self._threshold[row] = stream.class_scores[name]
+
+    def before_tracking(self, found: Detections) -> Detections:
+        """Without unwanted classes and without what lies in an ignored area."""
+        if self._allowed is not None and len(found):
+            found = found.rows(self._allowed[found.class_id])
+        if self._ignore and len(found):
+            centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
+            inside = np.zeros(len(found), np.bool_)
+            for polygon in self._ignore:
+                inside |= inside_polygon(centres, polygon)
+            found = found.rows(~inside)
+        return found
+
+    def for_records(self, found: Detections, tracks: Tracks | None) -> tuple[Detections, Tracks | None]:
+        """The rows above their threshold or on a confirmed track."""
+        if not len(found):
+            return found, tracks
+        shown = found.score >= self._threshold[found.class_id]
+        if tracks is not None:
+            shown |= (tracks.track_id >= 0) & (tracks.state == TrackState.CONFIRMED)
+        if shown.all():
+            return found, tracks
+        if tracks is not None:
+            tracks = Tracks(
+                tracks.track_id[shown], tracks.smooth_xyxy[shown], tracks.state[shown], tracks.coasting, tracks.events
+            )
+        return found.rows(shown), tracks
+
+
+def inside_polygon(points: npt.NDArray[np.floating], polygon: Polygon) -> npt.NDArray[np.bool_]:
+    """[N, 2] → [N]: an upward ray crosses the outline an odd number of times."""
+    inside = np.zeros(len(points), np.bool_)
+    x, y = points[:, 0], points[:, 1]
+    corners = list(polygon)
+    for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if y0 == y1:
+            continue
+        crosses = (y0 > y) != (y1 > y)
+        inside ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    return inside
+
+
+def class_table(stream: Stream) -> tuple[list[int], tuple[str, ...]]:
+    """Class ids of several engines index one table; a name that two engines share is told apart by the engine."""
+    offsets: list[int] = []
+    names: list[str] = []
+    for detector in stream.detectors:
+        offsets.append(len(names))
+        others = {name for other in stream.detectors if other is not detector for name in other.names}
+        names += [f"{detector.name}/{name}" if name in others else name for name in detector.names]
+    return offsets, tuple(names)

@@ -1,0 +1,299 @@
+"""The shell around a source: opens, reads, counts, backs off and opens again, in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from streamdet.errors import EndOfStream, SourceLost, StreamdetError
+from streamdet.frames import Frame
+from streamdet.metrics import Meter
+from streamdet.pipeline.backoff import Backoff
+from streamdet.pipeline.clock import Clock
+from streamdet.pipeline.inlet import Credits
+from streamdet.pipeline.ledger import Ledger
+from streamdet.pipeline.stream import Stream
+from streamdet.sources.frozen import FrozenWatch
+
+log = logging.getLogger(__name__)
+
+State = Literal[
+    "connecting",  # open() is under way
+    "waiting",  # open, no frame yet
+    "running",  # frames arrive
+    "stalled",  # a live source is silent
+    "backoff",  # lost; will be opened again
+    "ended",  # finished for good
+    "failed",  # lost for good
+]
+STATES: tuple[State, ...] = get_args(State)
+
+_QUIET_S = 2.0  # a live source is called stalled after so long without a frame, unless its deadline is shorter
+
+# kind of change, fields of the event
+Announce = Callable[[str, dict[str, object]], None]
+
+
+class Shell:
+    """Turns a source that may break at any call into frames that go on, or a state that says why not."""
+
+    def __init__(
+        self,
+        name: str,
+        stream: Stream,
+        clock: Clock,
+        meter: Meter,
+        ledger: Ledger,
+        credits: Credits | None,
+        *,
+        deliver: Callable[[Frame], None],
+        announce: Announce,
+        on_end: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.state: State = "connecting"
+        self.error: StreamdetError | None = None
+        self.last_frame_s: float | None = None
+        self.frozen = False
+        self._stream = stream
+        self._source = stream.source
+        self._clock = clock
+        self._meter = meter
+        self._ledger = ledger
+        self._credits = credits
+        self._deliver = deliver
+        self._announce = announce
+        self._on_end = on_end
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._calling_since_s: float | None = None
+        self._given_up = False
+        self._epoch = -1
+        self._source_epoch = 0
+        self._last_pts_s = float("-inf")
+        self._last_kept_s = float("-inf")
+        self._frames = 0
+        self._backoff = Backoff()
+        self._frozen_watch = FrozenWatch(stream.frozen_s)
+        self._read_seconds = meter.stage_seconds.labels(name, "decode")
+        self._suspects_total = meter.frames_suspect.labels(name, "quarantined")
+        self._epochs_total = meter.epochs.labels(name)
+        self.thread = threading.Thread(target=self._run, name=f"source:{name}", daemon=True)
+        for state in STATES:
+            meter.stream_state.labels(name, state).set(state == self.state)
+        meter.stream_required.labels(name).set(stream.required)
+
+    @property
+    def healthy(self) -> bool:
+        """Frames arrive, or came to their proper end."""
+        return self.state in ("running", "ended") and not self.frozen
+
+    def start(self) -> None:
+        """Begin reading."""
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End after the read under way; does not wait."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._credits is not None:
+            self._credits.close()
+
+    def watch(self) -> None:
+        """Called now and then by the supervisor: notice silence, and native code that broke its promise to return."""
+        now = self._clock.now()
+        since = self._calling_since_s
+        source = self._source
+        if self.last_frame_s is not None:
+            self._meter.last_frame_age_seconds.labels(self.name).set(max(now - self.last_frame_s, 0.0))
+        if since is None or self._given_up:
+            return
+        silent_s = now - since
+        if source.live and self.state == "running" and silent_s > min(_QUIET_S, source.deadline_s):
+            self._enter("stalled", f"no frame for {silent_s:.1f} s")
+        # Twice the deadline and a little: the promise is broken for good, not just late.
+        if silent_s > 2 * source.deadline_s + 5.0:
+            self._given_up = True
+            self._fail(
+                SourceLost(
+                    "stalled",
+                    f"stream {self.name}: its decoder does not return and cannot be interrupted",
+                    expected=f"an answer within {source.deadline_s:g} s",
+                    hint="set `isolate: true` on this stream, so that its decoder can be killed",
+                )
+            )
+            self._on_end()
+
+    @property
+    def stuck(self) -> bool:
+        """The thread hangs in native code and was given up."""
+        return self._given_up and self.thread.is_alive()
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping and self._play():
+                pass
+        finally:
+            self._call(self._count_suspects)
+            self._call(self._source.close)
+            if not self._given_up:
+                self._on_end()
+
+    def _play(self) -> bool:
+        """One connection, from open to its end; False when no other shall follow."""
+        opened_s = self._clock.now()
+        try:
+            self._enter("connecting")
+            self._timed(self._source.open)
+            self._source_epoch, self._last_pts_s = -1, float("-inf")
+            self._enter("waiting")
+            while not self._stopping:
+                if self._credits is not None and not self._credits.take():
+                    return False
+                if not self._read():
+                    return False
+            return False
+        except EndOfStream:
+            self._enter("ended")
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever a source raises is its loss, not the pipeline's
+            return self._lost(_as_loss(self.name, error), self._clock.now() - opened_s)
+
+    def _read(self) -> bool:
+        """One frame; False when the stream has had enough of them."""
+        started_s = self._clock.now()
+        frame = self._timed(self._source.read)
+        now = self._clock.now()
+        self._read_seconds.observe(now - started_s)
+        self._count_suspects()
+        if self._stopping or self._given_up:
+            frame.picture.release()
+            return False
+        self._place(frame, now)
+        if self.state != "running":
+            self._enter("running")
+        if self._source.live:
+            self._look(frame, now)
+        self._frames += 1
+        self._ledger.capture()
+        if self._too_soon(frame):
+            frame.picture.release()
+            self._ledger.drop("max_fps")
+            if self._credits is not None:
+                self._credits.give_back()
+        else:
+            self._deliver(frame)
+        if self._stream.max_frames is not None and self._frames >= self._stream.max_frames:
+            self._enter("ended")
+            return False
+        return True
+
+    def _count_suspects(self) -> None:
+        suspects = self._source.suspects()
+        if suspects:
+            self._suspects_total.inc(suspects)
+
+    def _timed(self, call: Callable[[], Frame | None]) -> Frame:
+        self._calling_since_s = self._clock.now()
+        try:
+            return call()  # type: ignore[return-value] # open returns None and nobody looks at it
+        finally:
+            self._calling_since_s = None
+
+    def _place(self, frame: Frame, now: float) -> None:
+        """Make the frame the stream's own: name, epoch, and time that only moves forward within one."""
+        frame.stream = self.name
+        if frame.epoch != self._source_epoch or frame.pts_s <= self._last_pts_s:
+            self._source_epoch = frame.epoch
+            self._epoch += 1
+            self._last_kept_s = float("-inf")
+            self._epochs_total.inc()
+        frame.epoch = self._epoch
+        self._last_pts_s = frame.pts_s
+        frame.decoded_s = self.last_frame_s = now
+
+    def _look(self, frame: Frame, now: float) -> None:
+        if frame.clock_offset_s is not None:
+            self._meter.clock_offset_seconds.labels(self.name).set(frame.clock_offset_s)
+        frozen = self._frozen_watch.see(frame, now)
+        if frozen != self.frozen:
+            self.frozen = frozen
+            self._meter.stream_frozen.labels(self.name).set(frozen)
+            self._announce("stream_frozen" if frozen else "stream_thawed", {})
+
+    def _too_soon(self, frame: Frame) -> bool:
+        if self._stream.max_fps is None:
+            return False
+        # A tenth of tolerance: a camera that jitters around the very rate asked for must not be halved.
+        if frame.pts_s - self._last_kept_s < 0.9 / self._stream.max_fps:
+            return True
+        self._last_kept_s = frame.pts_s
+        return False
+
+    def _lost(self, loss: SourceLost, after_s: float) -> bool:
+        if self._given_up or self._stopping:
+            return False
+        self._meter.reconnects.labels(self.name, loss.cause).inc()
+        self._call(self._count_suspects)
+        self._call(self._source.close)
+        if not self._source.live:
+            self._fail(loss)
+            return False
+        wait_s = self._backoff.next_s(loss.cause, healthy_for_s=after_s if self.state in ("running", "stalled") else 0)
+        self.error = loss
+        self._enter("backoff", loss.line, cause=loss.cause, retry_in_s=round(wait_s, 3))
+        log.warning(
+            "stream %s lost (%s), trying again in %.1f s: %s",
+            self.name,
+            loss.cause,
+            wait_s,
+            loss.line,
+            extra={"cause": f"source:{self.name}:{loss.cause}"},
+        )
+        until = self._clock.now() + wait_s
+        with self._changed:
+            while not self._stopping and (left_s := until - self._clock.now()) > 0:
+                self._clock.wait(self._changed, left_s)
+        return not self._stopping
+
+    def _fail(self, loss: SourceLost) -> None:
+        self.error = loss
+        log.error("stream %s failed: %s", self.name, loss.line)
+        self._enter("failed", loss.line, cause=loss.cause)
+
+    def _enter(self, state: State, detail: str = "", **fields: object) -> None:
+        if state == self.state and state != "backoff":
+            return
+        if state == "running":
+            self.error = None
+        self._meter.stream_state.labels(self.name, self.state).set(0)
+        self._meter.stream_state.labels(self.name, state).set(1)
+        self.state = state
+        if detail:
+            fields["detail"] = detail
+        self._announce("stream_state", {"state": state, **fields})
+
+    def _call(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - it is being closed; what is left is to say so
+            log.error("stream %s did not close: %s", self.name, _as_loss(self.name, error).line)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the stream is in."""
+        return max(self._epoch, 0)
+
+
+def _as_loss(name: str, error: Exception) -> SourceLost:
+    if isinstance(error, SourceLost):
+        return error
+    text = str(error) if isinstance(error, StreamdetError) else f"{type(error).__name__}: {error}"
+    loss = SourceLost("failed", f"the source of stream {name} failed: {text}")
+    loss.__cause__ = error
+    return loss

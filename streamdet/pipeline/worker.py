@@ -1,0 +1,236 @@
+"""The threads that run an engine: each with a session of its own, replaced when it is stuck."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from streamdet.errors import InferenceFailed, StreamdetError
+from streamdet.infer.contract import Detector, DetectorWorker
+from streamdet.metrics import Meter
+from streamdet.pipeline.backoff import Backoff
+from streamdet.pipeline.batcher import Batcher, Wanted
+from streamdet.pipeline.clock import Clock
+from streamdet.pipeline.lane import Ticket
+
+log = logging.getLogger(__name__)
+
+Batch = list[tuple[Ticket, int]]
+
+_STARTS = 5  # failed starts in a row, after which an engine is given up
+
+
+class Worker(Wanted):
+    """One thread, one session: takes a batch, detects, brings the answers to their lanes."""
+
+    def __init__(self, crew: Crew, number: int, threads: int) -> None:
+        self._crew = crew
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._batch: Batch | None = None
+        self._since_s = 0.0
+        self.gone = False
+        self.stuck = False
+        self.thread = threading.Thread(target=self._run, name=f"detect:{crew.detector.name}:{number}", daemon=True)
+
+    def overdue(self, now_s: float, deadline_s: float) -> Batch | None:
+        """Give this worker up if its batch has been running for too long; the batch then belongs to the caller."""
+        with self._lock:
+            if self._batch is None or now_s - self._since_s <= deadline_s:
+                return None
+            batch, self._batch = self._batch, None
+            self.gone = self.stuck = True
+            return batch
+
+    def _claim(self) -> bool:
+        """The batch's answers are still wanted."""
+        with self._lock:
+            wanted = self._batch is not None
+            self._batch = None
+            return wanted
+
+    def _run(self) -> None:
+        crew = self._crew
+        backoff = Backoff(cap_s=5.0)
+        session: DetectorWorker | None = None
+        while True:
+            if session is None:
+                session = self._open()
+                if session is None:
+                    if not crew.pause(self, backoff.next_s()):
+                        return
+                    continue
+            batch = crew.batcher.take(self)
+            if batch is None:
+                break
+            crew.share(batch)
+            if self._detect(session, batch):
+                backoff = Backoff(cap_s=5.0)
+            else:
+                self._dismiss(session)
+                session = None
+        self._dismiss(session)
+
+    def _open(self) -> DetectorWorker | None:
+        try:
+            session = self._crew.detector.worker(self._threads)
+        except Exception as error:  # noqa: BLE001 - an engine that does not start is tried again, then given up
+            self._crew.failed(error, starting=True)
+            return None
+        self._crew.started()
+        return session
+
+    def _detect(self, session: DetectorWorker, batch: Batch) -> bool:
+        with self._lock:
+            self._batch, self._since_s = batch, self._crew.clock.now()
+        try:
+            answers = session.detect([ticket.frame for ticket, _ in batch])
+            if len(answers) != len(batch):
+                raise ValueError(f"{len(answers)} answers to {len(batch)} frames")
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises costs this batch alone
+            self._crew.failed(error)
+            if self._claim():
+                for ticket, position in batch:
+                    ticket.lane.answer(ticket, position, None, "inference_failed")
+            return False
+        if self._claim():
+            for (ticket, position), found in zip(batch, answers, strict=True):
+                self._crew.note_truncated(found.truncated)
+                ticket.lane.answer(ticket, position, found)
+        return True
+
+    def _dismiss(self, session: DetectorWorker | None) -> None:
+        if session is not None:
+            try:
+                session.close()
+            except Exception as error:  # noqa: BLE001 - it is gone either way, and said so
+                self._crew.failed(error)
+
+
+class Crew:
+    """The workers of one engine. `resize` says how many and how wide; `watch` replaces the stuck ones."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        batcher: Batcher,
+        clock: Clock,
+        meter: Meter,
+        *,
+        push: Callable[[Ticket], None],
+        on_hopeless: Callable[[StreamdetError], None],
+    ) -> None:
+        self.detector = detector
+        self.batcher = batcher
+        self.clock = clock
+        self._push = push
+        self._on_hopeless = on_hopeless
+        self._failed_starts = 0
+        self._workers: list[Worker] = []
+        self._retired: list[Worker] = []
+        self._hired = 0
+        self._plan = (0, 0)
+        self._condition = threading.Condition()
+        self._closing = False
+        self._failures = meter.inference_failures
+        self._truncated_total = meter.nms_truncated.labels(detector.name)
+
+    def resize(self, workers: int, threads: int) -> None:
+        """So many workers, with sessions of so many threads; those that do not fit leave after their batch."""
+        if (workers, threads) == self._plan:
+            return
+        self._plan = (workers, threads)
+        for worker in self._workers:
+            worker.gone = True
+        self._retired += self._workers
+        self._workers = [self._hire() for _ in range(workers)]
+        self.batcher.poke()
+
+    def _hire(self) -> Worker:
+        worker = Worker(self, self._hired, self._plan[1])
+        self._hired += 1
+        worker.thread.start()
+        return worker
+
+    def watch(self, deadline_s: float) -> None:
+        """Called now and then by the supervisor: what runs for too long is abandoned and replaced."""
+        now = self.clock.now()
+        for worker in (*self._workers, *self._retired):
+            batch = worker.overdue(now, deadline_s)
+            if batch is None:
+                continue
+            self._failures.labels(self.detector.name, "deadline").inc()
+            log.error(
+                "engine %s: a session did not answer within %g s; it is abandoned and replaced",
+                self.detector.name,
+                deadline_s,
+            )
+            if worker in self._workers:
+                self._workers[self._workers.index(worker)] = self._hire()
+                self._retired.append(worker)
+            for ticket, position in batch:
+                ticket.lane.answer(ticket, position, None, "inference_deadline")
+        self._retired = [worker for worker in self._retired if worker.thread.is_alive()]
+
+    def share(self, batch: Batch) -> None:
+        """Frames that further detectors shall see too."""
+        for ticket, position in batch:
+            if position == 0:
+                self._push(ticket)
+
+    def failed(self, error: Exception, *, starting: bool = False) -> None:
+        """Count and say it; an engine that has not started a few times in a row is hopeless."""
+        self._failures.labels(self.detector.name, "failed").inc()
+        failure = (
+            error
+            if isinstance(error, StreamdetError)
+            else InferenceFailed(f"engine {self.detector.name} failed: {type(error).__name__}: {error}")
+        )
+        log.error("engine %s: %s", self.detector.name, failure.line, extra={"cause": f"engine:{self.detector.name}"})
+        log.debug("engine %s", self.detector.name, exc_info=error)
+        if starting:
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS:
+                self._on_hopeless(failure)
+
+    def started(self) -> None:
+        """A session came up."""
+        self._failed_starts = 0
+
+    def pause(self, worker: Worker, wait_s: float) -> bool:
+        """Wait before another try; False where the worker is not needed any more."""
+        until = self.clock.now() + wait_s
+        with self._condition:
+            while not worker.gone and not self._closing:
+                left_s = until - self.clock.now()
+                if left_s <= 0:
+                    return True
+                self.clock.wait(self._condition, left_s)
+            return False
+
+    def note_truncated(self, candidates: int) -> None:
+        """Candidates that the engine's NMS never saw."""
+        if candidates:
+            self._truncated_total.inc(candidates)
+
+    def close(self) -> None:
+        """Workers leave once nothing waits for them; does not wait."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        self.batcher.close()
+
+    @property
+    def threads(self) -> list[threading.Thread]:
+        """Those still alive, stuck ones apart."""
+        return [
+            worker.thread
+            for worker in (*self._workers, *self._retired)
+            if worker.thread.is_alive() and not worker.stuck
+        ]
+
+    @property
+    def stuck(self) -> int:
+        """Threads that never came back from native code."""
+        return sum(worker.stuck and worker.thread.is_alive() for worker in (*self._workers, *self._retired))
