@@ -1,0 +1,153 @@
+"""EngineDetector: Frames in, Detections in frame pixels out, for an engine on any backend."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.boxes import Placement, clip
+from streamdet.errors import ConfigError, EngineMismatch
+from streamdet.frames import Detections, Frame, Picture
+from streamdet.infer.backends import open_backend
+from streamdet.infer.contract import Backend, Session
+from streamdet.infer.preprocess import Letterbox
+from streamdet.infer.shelf import Engine, Shelf
+
+_log = logging.getLogger(__name__)
+
+
+class EngineDetector:
+    """Detector over a Backend; see contract.Detector. Calling it on an array answers at once, for scripts."""
+
+    def __init__(self, backend: Backend) -> None:
+        manifest = backend.manifest
+        if manifest.kind != "detector":
+            raise EngineMismatch(
+                "the engine does not detect", where=manifest.name, expected="detector", got=manifest.kind
+            )
+        self._backend = backend
+        self.manifest = manifest
+        self.name = manifest.name
+        self.names: tuple[str, ...] = manifest.classes
+        self.device: Literal["cpu", "cuda"] = backend.device
+        self.backend_name: str = backend.name
+        self.precision: str = backend.precision
+        self.needs_picture = True
+        self.batch_limit: int = manifest.input.batch[1]
+        self.score: float = manifest.score
+        self._lock = threading.Lock()
+        self._own: EngineWorker | None = None
+
+    def worker(self, threads: int = 1) -> EngineWorker:
+        """A detector for one thread, warm: its kernels are loaded and its network has run once."""
+        worker = EngineWorker(self, self._backend.session(threads))
+        worker.warm_up()
+        return worker
+
+    def __call__(
+        self, picture: npt.NDArray[np.uint8], *, order: Literal["rgb", "bgr"] = "rgb", score: float | None = None
+    ) -> Detections:
+        """What is in one picture, uint8 [H, W, 3] (or [H, W], grey), above `score`, or else the engine's own threshold.
+
+        The colour order is red first; pictures from OpenCV say order="bgr". Callable from any thread, one at a time.
+        """
+        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
+            raise ConfigError(
+                "that array is no picture", expected="uint8 [H, W, 3] or [H, W]", got=f"{picture.dtype} {picture.shape}"
+            )
+        if 0 in picture.shape:
+            raise ConfigError("the picture is empty", got=picture.shape)
+        pixel_format: Literal["gray", "rgb24", "bgr24"] = (
+            "gray" if picture.ndim == 2 else "rgb24" if order == "rgb" else "bgr24"
+        )
+        frame = Frame("picture", 0, 0.0, Picture((picture,), pixel_format))
+        with self._lock:
+            if self._own is None:
+                self._own = self.worker(len(os.sched_getaffinity(0)))
+            found = self._own.detect([frame])[0]
+        return found.rows(found.score > (self.score if score is None else score))
+
+    def close(self) -> None:
+        """Close the backend; workers close their own sessions."""
+        with self._lock:
+            if self._own is not None:
+                self._own.close()
+                self._own = None
+        self._backend.close()
+
+
+class EngineWorker:
+    """One thread's detector: prepares pictures straight into the session's input, and maps boxes back.
+
+    A row whose box or score is not finite is dropped, counted in `rows_dropped` and logged once: such a row is one
+    candidate gone wrong. Scores that are not numbers at all are a network gone wrong: InferenceFailed.
+    """
+
+    def __init__(self, detector: EngineDetector, session: Session) -> None:
+        self._names = detector.names
+        self._name = detector.name
+        self._session = session
+        self._limit = detector.batch_limit
+        self._letterbox = Letterbox(detector.manifest.input)
+        self.rows_dropped = 0
+
+    def warm_up(self) -> None:
+        """Run once on what the input holds, so that the first frame does not pay for first times."""
+        self._session.input(1)
+        self._session.run(1)
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """One answer per frame, in order; more frames than the engine's batch are run in several."""
+        answers: list[Detections] = []
+        for start in range(0, len(frames), self._limit):
+            answers += self._batch(frames[start : start + self._limit])
+        return answers
+
+    def _batch(self, frames: Sequence[Frame]) -> list[Detections]:
+        batch = self._session.input(len(frames))
+        placements = [self._letterbox.write(frame.picture, batch[i]) for i, frame in enumerate(frames)]
+        arrays = self._session.run(len(frames))
+        return [self._detections(arrays, i, placement) for i, placement in enumerate(placements)]
+
+    def _detections(self, arrays: Mapping[str, npt.NDArray[Any]], i: int, placement: Placement) -> Detections:
+        n = int(arrays["count"][i])
+        xyxy = placement.to_frame(arrays["xyxy"][i, :n])
+        found = Detections(
+            clip(xyxy, *placement.frame_size),
+            arrays["score"][i, :n].astype(np.float32),  # copies: the session's arrays end with its next run
+            arrays["class_id"][i, :n].astype(np.int32),
+            self._names,
+            placement.points_to_frame(arrays["keypoints"][i, :n]) if "keypoints" in arrays else None,
+            arrays["masks"][i, :n].copy() if "masks" in arrays else None,
+            int(arrays["truncated"][i]) if "truncated" in arrays else 0,
+        )
+        finite = np.isfinite(xyxy).all(axis=1) & np.isfinite(found.score)
+        return found if finite.all() else self._without_broken(found, finite)
+
+    def _without_broken(self, found: Detections, finite: npt.NDArray[np.bool_]) -> Detections:
+        if not self.rows_dropped:
+            _log.warning("%s: boxes that are not finite are dropped (said once)", self._name)
+        self.rows_dropped += int((~finite).sum())
+        return found.rows(finite)
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+
+def load_detector(
+    engine: str | Path | Engine,
+    backend: str = "auto",
+    precision: str | None = None,
+    tail: Literal["auto", "kernel", "graph"] = "auto",
+    shelf: Shelf | None = None,
+) -> EngineDetector:
+    """A detector by the name of its engine on the shelf, or by path."""
+    return EngineDetector(open_backend(engine, backend, precision, tail, shelf))

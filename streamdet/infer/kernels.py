@@ -1,0 +1,245 @@
+"""The compiled kernels: letterbox, warp, and the tail behind the cut. Imported only by constructors that need them.
+
+All signatures are explicit: nothing is compiled while frames wait, and a wrong type fails instead of compiling anew.
+The arithmetic is integer wherever a picture is resampled, so that every machine computes the same bytes; twins.py
+says the same in numpy. Indices are unsigned, because numba guards signed ones against being negative, and that guard
+is half of a gather's cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_PICTURE = types.Array(types.uint8, 3, "C")
+
+
+def _table(scalar: Any, dimensions: int) -> Any:
+    return types.Array(scalar, dimensions, "C", readonly=True)
+
+
+def _compiled(*signature: Any) -> Any:
+    """`njit` with one signature and a cache on disk, or without the cache where no folder is writable."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(types.void(*signature), nogil=True, cache=True)(function)
+        except RuntimeError:  # numba found no place for its cache: a read-only container without a home
+            return njit(types.void(*signature), nogil=True)(function)
+
+    return decorate
+
+
+@njit(nogil=True, inline="never")
+def _blend_rows(upper, lower, weight, row):  # type: ignore[no-untyped-def]
+    below = np.uint16(weight)
+    above = np.uint16(np.uint16(256) - below)
+    for i in range(upper.shape[0]):
+        row[i] = np.uint16(np.uint16(np.uint16(upper[i]) * above) + np.uint16(np.uint16(lower[i]) * below))
+
+
+@njit(nogil=True, inline="never")
+def _gather(row, index, step, weight, samples):  # type: ignore[no-untyped-def]
+    for j in range(index.shape[0]):
+        i = index[j]
+        left = np.int32(row[i])
+        right = np.int32(row[i + step])
+        # 16 bits of blended sample and 11 of weight; 6 fractional bits stay
+        samples[j] = np.int32(np.int32(left << 11) + np.int32((right - left) * weight[j])) >> 13
+
+
+@njit(nogil=True, inline="never")
+def _mix(first, second, third, m0, m1, m2, m3, row):  # type: ignore[no-untyped-def]
+    for j in range(row.shape[0]):
+        total = np.int32(np.int32(m0 * first[j]) + np.int32(m1 * second[j]) + np.int32(m2 * third[j]) + m3)
+        level = np.int32(total >> np.int32(19))
+        row[j] = np.uint8(min(max(level, np.int32(0)), np.int32(255)))
+
+
+@_compiled(
+    types.UniTuple(_BYTES, 3),
+    _table(types.int64, 2),
+    _table(types.uint64, 3),
+    _table(types.uint16, 2),
+    _table(types.uint64, 2),
+    _table(types.int32, 2),
+    _table(types.uint64, 2),
+    _table(types.int32, 2),
+    _PICTURE,
+    types.int64,
+    types.int64,
+)
+def letterbox(planes, plane_shape, rows, row_weight, columns, column_weight, components, matrix, out, left, top):  # type: ignore[no-untyped-def]
+    """Resample the planes and write the picture into `out` [C, H, W] at (left, top); see preprocess.Plan."""
+    n_planes, n_components = plane_shape.shape[0], components.shape[0]
+    height, width = rows.shape[1], columns.shape[1]
+    # One sample more than the row, because the last column reads its right neighbour, with weight 0.
+    blended = np.zeros((n_planes, plane_shape[:, 1].max() + 8), np.uint16)
+    samples = np.zeros((3, width), np.int32)
+    for y in range(height):
+        for p in range(n_planes):
+            length = plane_shape[p, 1]
+            upper, lower = rows[p, y, 0], rows[p, y, 1]
+            _blend_rows(
+                planes[p][upper : upper + np.uint64(length)],
+                planes[p][lower : lower + np.uint64(length)],
+                row_weight[p, y],
+                blended[p, :length],
+            )
+        for c in range(n_components):
+            plane, step = components[c, 0], components[c, 1]
+            _gather(blended[plane], columns[c], step, column_weight[c], samples[c])
+        for c in range(out.shape[0]):
+            m = matrix[c]
+            _mix(samples[0], samples[1], samples[2], m[0], m[1], m[2], m[3], out[c, top + y, left : left + width])
+
+
+@njit(nogil=True)
+def _sample(planes, plane_shape, component, x, y):  # type: ignore[no-untyped-def]
+    """Bilinear, beyond the edge the edge."""
+    p = component[0]
+    plane, stride = planes[p], plane_shape[p, 0]
+    x = min(max(x / plane_shape[p, 4] - 0.5, 0.0), plane_shape[p, 2] - 1.0)
+    y = min(max(y / plane_shape[p, 5] - 0.5, 0.0), plane_shape[p, 3] - 1.0)
+    x0, y0 = int(x), int(y)
+    x1, y1 = min(x0 + 1, plane_shape[p, 2] - 1), min(y0 + 1, plane_shape[p, 3] - 1)
+    right, below = x - x0, y - y0
+    a, b = component[1] + x0 * component[2], component[1] + x1 * component[2]
+    upper = plane[y0 * stride + a] * (1 - right) + plane[y0 * stride + b] * right
+    lower = plane[y1 * stride + a] * (1 - right) + plane[y1 * stride + b] * right
+    return upper * (1 - below) + lower * below
+
+
+@_compiled(
+    types.UniTuple(_BYTES, 3),
+    _table(types.int64, 2),
+    _table(types.int64, 2),
+    _table(types.float64, 2),
+    _table(types.float64, 2),
+    types.int64,
+    types.int64,
+    _PICTURE,
+)
+def warp(planes, plane_shape, components, homography, matrix, across, down, out):  # type: ignore[no-untyped-def]
+    """Fill `out` [C, h, w] through a homography from its pixels to the picture's; see preprocess.Warp."""
+    h = homography
+    _, height, width = out.shape
+    found = np.zeros(3)
+    for y in range(height):
+        for x in range(width):
+            found[:] = 0.0
+            for sub in range(across * down):
+                u = x + (sub % across + 0.5) / across
+                v = y + (sub // across + 0.5) / down
+                depth = h[2, 0] * u + h[2, 1] * v + h[2, 2]
+                source_x = (h[0, 0] * u + h[0, 1] * v + h[0, 2]) / depth
+                source_y = (h[1, 0] * u + h[1, 1] * v + h[1, 2]) / depth
+                for c in range(components.shape[0]):
+                    found[c] += _sample(planes, plane_shape, components[c], source_x, source_y)
+            for c in range(out.shape[0]):
+                total = matrix[c, 0] * found[0] + matrix[c, 1] * found[1] + matrix[c, 2] * found[2]
+                level = total / (across * down) + matrix[c, 3] + 0.5
+                out[c, y, x] = np.uint8(min(max(level, 0.0), 255.0))
+
+
+@njit(nogil=True)
+def _largest(bits):  # type: ignore[no-untyped-def]
+    best = np.int32(-0x80000000)
+    for j in range(bits.shape[0]):
+        best = max(best, bits[j])
+    return best
+
+
+@njit(nogil=True)
+def _suppress(x1, y1, x2, y2, size, kind, gone, r, overlap):  # type: ignore[no-untyped-def]
+    """Mark what overlaps row r by strictly more than the limit; no division and no branch, so that it vectorises."""
+    left, top, right, bottom, own, own_kind = x1[r], y1[r], x2[r], y2[r], size[r], kind[r]
+    for j in range(r + 1, x1.shape[0]):
+        width = min(x2[j], right) - max(x1[j], left)
+        height = min(y2[j], bottom) - max(y1[j], top)
+        inter = max(width, np.float32(0)) * max(height, np.float32(0))
+        gone[j] |= np.uint8((inter > overlap * (size[j] + own - inter)) & (kind[j] == own_kind))
+
+
+@njit(nogil=True)
+def _keep(boxes, score_bits, chosen, overlap, duplicates, b, count, xyxy, score, class_id, index):  # type: ignore[no-untyped-def]
+    n = chosen.shape[0]
+    x1, y1, x2, y2 = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    size, kind = np.empty(n, np.float32), np.empty(n, np.int32)
+    gone = np.zeros(n, np.uint8)
+    for r in range(n):
+        row = chosen[r] & 0xFFFFFFFF
+        x1[r], y1[r], x2[r], y2[r] = boxes[row, 0], boxes[row, 1], boxes[row, 2], boxes[row, 3]
+        size[r] = max(x2[r] - x1[r], np.float32(0)) * max(y2[r] - y1[r], np.float32(0))
+        best = np.int32(0x7FFFFFFF - (chosen[r] >> 32))
+        kind[r] = 0
+        while score_bits[row, kind[r]] != best:
+            kind[r] += 1
+    kept = 0
+    for r in range(n):
+        if gone[r]:
+            continue
+        if kept == xyxy.shape[1]:
+            break
+        row = chosen[r] & 0xFFFFFFFF
+        xyxy[b, kept, 0], xyxy[b, kept, 1], xyxy[b, kept, 2], xyxy[b, kept, 3] = x1[r], y1[r], x2[r], y2[r]
+        class_id[b, kept] = kind[r]
+        index[b, kept] = row
+        score.view(np.int32)[b, kept] = np.int32(0x7FFFFFFF - (chosen[r] >> 32))
+        kept += 1
+        if duplicates:
+            _suppress(x1, y1, x2, y2, size, kind, gone, r, overlap)
+    count[b] = kept
+    xyxy[b, kept:] = 0
+    score[b, kept:] = 0
+    class_id[b, kept:] = 0
+    index[b, kept:] = 0
+
+
+@_compiled(
+    _table(types.float32, 3),
+    _table(types.int32, 3),
+    types.int64,
+    types.float32,
+    types.int32,
+    types.boolean,
+    types.Array(types.int32, 1, "C"),
+    types.Array(types.float32, 3, "C"),
+    types.Array(types.float32, 2, "C"),
+    types.Array(types.int32, 2, "C"),
+    types.Array(types.int32, 2, "C"),
+    types.Array(types.int32, 1, "C"),
+    types.Array(types.int32, 1, "C"),
+)
+def tail(  # type: ignore[no-untyped-def]
+    boxes, score_bits, limit, overlap, floor_bits, duplicates, count, xyxy, score, class_id, index, truncated, broken
+):
+    """Candidates above the floor → the K best → greedy suppression per class → the D best; see tail.Tail.
+
+    Scores come as the bits of their float32: for numbers ≥ 0 these sort as integers, which vectorise, and every NaN
+    is larger than infinity, so that it is found on the way.
+    """
+    batch, n_candidates, _ = score_bits.shape
+    keys = np.empty(n_candidates, np.int64)
+    for b in range(batch):
+        found = 0
+        broken[b] = 0
+        for i in range(n_candidates):
+            best = _largest(score_bits[b, i])
+            if best > floor_bits:
+                if best > 0x7F800000:
+                    broken[b] += 1
+                # best score first, then lowest row
+                keys[found] = (np.int64(0x7FFFFFFF - best) << 32) | i
+                found += 1
+        truncated[b] = max(found - limit, 0)
+        if found > limit:
+            chosen = np.partition(keys[:found], limit - 1)[:limit]
+        else:
+            chosen = keys[:found].copy()
+        chosen.sort()
+        _keep(boxes[b], score_bits[b], chosen, overlap, duplicates, b, count, xyxy, score, class_id, index)
