@@ -57,6 +57,7 @@ class Outlet:
         self.takes_results = sink.accepts in ("results", "both")
         self.takes_events = sink.accepts in ("events", "both")
         self.detached: StreamdetError | None = None
+        self.stuck = False  # detached inside a call that never returned
         self.tried = threading.Event()  # the first attempt to open it is over
         self._clock = clock
         self._give_up_s = give_up_s
@@ -215,6 +216,7 @@ class Outlet:
             if self.detached is not None:
                 return
             self.detached = error
+            self.stuck = hangs
             dropped = self._empty_queue()
             refused, self._writing = self._writing, None
             self._failed += refused is not None

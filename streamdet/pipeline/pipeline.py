@@ -169,8 +169,9 @@ class Pipeline:
     # ---- the run
 
     def run(self) -> Report:
-        """Start, wait for the end of every stream or for `stop`, drain, and report."""
-        self.start()
+        """Start unless started, wait for the end of every stream or for `stop`, drain, and report."""
+        if not self._started:
+            self.start()
         with self._changed:
             while not self._stopping and (self._keep_open or self._roads_alive()):
                 # In short waits: a signal handler of the main thread runs between them.
@@ -223,8 +224,14 @@ class Pipeline:
         for crew in self._crews.values():
             for thread in crew.threads:
                 self._join(thread, until)
-        stuck = sum(crew.stuck for crew in self._crews.values()) + sum(road.shell.stuck for road in roads)
         self._close_outlets(until)
+        stuck = sum(
+            (
+                *(crew.stuck for crew in self._crews.values()),
+                *(road.shell.stuck for road in roads),
+                *(outlet.stuck and outlet.thread.is_alive() for outlet in self._outlets),
+            )
+        )
         self._supervising = False
         self._join(self._supervisor, self._clock.now() + 1.0)
         return self._report(lost, stuck)
@@ -353,8 +360,8 @@ class Pipeline:
         for outlet in self._outlets:
             outlet.close()
         for outlet in self._outlets:
-            self._join(outlet.thread, until)
-            if outlet.thread.is_alive():
+            self._join(outlet.thread, until, outlet.stuck)
+            if outlet.thread.is_alive() and not outlet.stuck:
                 outlet.abandon()
                 self._join(outlet.thread, self._clock.now() + 1.0)
 

@@ -166,19 +166,23 @@ class Shell:
 
     def _read(self) -> bool:
         """One frame; False when the stream has had enough of them."""
+        self._count_suspects()
         started_s = self._clock.now()
         frame = self._timed(self._source.read)
         now = self._clock.now()
         self._read_seconds.observe(now - started_s)
-        self._count_suspects()
         if self._stopping or self._given_up:
             frame.picture.release()
             return False
-        self._place(frame, now)
+        try:
+            self._place(frame, now)
+            if self._source.live:
+                self._look(frame, now)
+        except Exception:
+            frame.picture.release()
+            raise
         if self.state != "running":
             self._enter("running")
-        if self._source.live:
-            self._look(frame, now)
         self._frames += 1
         self._ledger.capture()
         if self._too_soon(frame):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from streamdet.frames import Detections, Frame
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
 from streamdet.testing import FakeDetector, ListSink, ManualClock, SyntheticSource
@@ -88,3 +89,97 @@ def test_a_stream_can_be_stopped_in_the_middle(live: bool) -> None:
     assert status.captured < 1000
     assert status.captured == status.emitted + status.dropped
     assert 0 == source.leases
+
+
+def test_streams_come_and_go_fifty_times_and_the_others_do_not_notice() -> None:
+    sink = ListSink()
+    detector = FakeDetector()
+    pipeline = Pipeline([sink], cores=2)
+    gate = threading.Event()
+
+    def at_the_end(number: int) -> None:
+        if number == 999:
+            gate.wait(30)
+
+    steady = SyntheticSource(frames=1000, before_read=at_the_end)
+    pipeline.add("steady", Stream(steady, (detector,)))
+    visitors = [SyntheticSource(frames=10_000, live=bool(number % 2)) for number in range(50)]
+
+    def visit() -> None:
+        for number, source in enumerate(visitors):
+            pipeline.add(f"visitor{number}", Stream(source, (detector,)))
+            time.sleep(0.005)
+            pipeline.remove(f"visitor{number}")
+        gate.set()
+
+    visiting = threading.Thread(target=visit)
+    pipeline.start()
+    visiting.start()
+    visiting.join()
+    report = pipeline.run()
+    assert list(range(1000)) == [result.frame.index for result in sink.of("steady")]
+    assert [0] * 51 == [source.leases for source in (steady, *visitors)]
+    assert all(status.captured == status.emitted + status.dropped for status in report.streams)
+    assert "visitor" not in pipeline.meter.text()
+
+
+def test_a_sink_that_never_returns_is_detached_and_the_rest_goes_on() -> None:
+    class Hanging(ListSink):
+        def write(self, item: object) -> None:
+            hang.wait(20)
+
+    hang = threading.Event()
+    good, bad = ListSink("good"), Hanging("bad")
+    pipeline = Pipeline([good, bad], limits=Limits(give_up_s=0.3))
+    pipeline.add("one", Stream(SyntheticSource(frames=50), (FakeDetector(),)))
+    report = pipeline.run()
+    hang.set()
+    assert ("bad",) == report.failed_sinks
+    assert 4 == report.exit_code
+    assert 50 == len(good.results)
+    assert all(books.balanced for books in report.sinks.values())
+
+
+def test_a_session_that_never_returns_is_replaced_and_its_frame_is_unknown() -> None:
+    hang = threading.Event()
+
+    def slow_at_five(frame: Frame) -> Detections:
+        if frame.index == 5:
+            hang.wait(20)
+        return Detections.empty(("thing",))
+
+    sink = ListSink()
+    pipeline = Pipeline([sink], limits=Limits(inference_deadline_s=0.3), cores=2)
+    pipeline.add("one", Stream(SyntheticSource(frames=20), (FakeDetector(found=slow_at_five),)))
+    report = pipeline.run()
+    hang.set()
+    assert list(range(20)) == [result.frame.index for result in sink.results]
+    assert [5] == [result.frame.index for result in sink.results if result.detections is None]
+    assert "inference_deadline" == sink.results[5].unknown_reason
+    assert 1 == report.streams[0].unknown
+
+
+def test_a_live_stream_drops_what_it_cannot_do_and_a_recorded_one_does_not() -> None:
+    def slow(frame: Frame) -> Detections:
+        time.sleep(0.005)
+        return Detections.empty(("thing",))
+
+    sink = ListSink()
+    pipeline = Pipeline([sink], cores=1)
+    detector = FakeDetector(found=slow)
+    pipeline.add("live", Stream(SyntheticSource(frames=100, live=True), (detector,)))
+    pipeline.add("file", Stream(SyntheticSource(frames=100), (detector,)))
+    pipeline.run()
+    assert 100 == len(sink.of("file"))
+    assert 0 < len(sink.of("live")) < 100
+    dropped = pipeline.meter.value("streamdet_frames_dropped_total", stream="live", reason="superseded")
+    assert 100 == len(sink.of("live")) + dropped
+
+
+def test_max_fps_thins_a_stream_by_its_own_time() -> None:
+    sink = ListSink()
+    pipeline = Pipeline([sink])
+    pipeline.add("one", Stream(SyntheticSource(frames=100, fps=25), (FakeDetector(),), max_fps=5))
+    report = pipeline.run()
+    assert 20 == len(sink.results)
+    assert 80 == report.streams[0].dropped
