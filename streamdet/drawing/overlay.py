@@ -22,11 +22,15 @@ class DrawOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    labels: bool = Field(True, description="Class, track id and score beside each box.")
-    scores: bool = Field(True, description="The score in the label.")
-    header: bool = Field(True, description="Stream, time and number of objects at the top.")
-    keypoints: bool = Field(True, description="Points that the engine gives, such as the corners of a plate.")
-    coasting: bool = Field(True, description="Dashed boxes where tracks are believed to be that no detection matched.")
+    labels: Annotated[bool, Field(description="Class, track id and score beside each box.")] = True
+    scores: Annotated[bool, Field(description="The score in the label.")] = True
+    header: Annotated[bool, Field(description="Stream, time and number of objects at the top.")] = True
+    keypoints: Annotated[bool, Field(description="Points that the engine gives, such as the corners of a plate.")] = (
+        True
+    )
+    coasting: Annotated[
+        bool, Field(description="Dashed boxes where tracks are believed to be that no detection matched.")
+    ] = True
     trail_s: Annotated[float, Field(ge=0, le=60, description="How long a track's path stays visible; 0: no paths.")] = (
         1.5
     )
