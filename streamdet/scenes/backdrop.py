@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -109,7 +110,7 @@ def _ground(
     picture: Bgr, camera: Camera, road: Road, middle_x: float, haze: Floats, random: np.random.Generator
 ) -> None:
     mesh = MeshBuilder()
-    asphalt = np.array([96, 94, 93], np.float32) * float(random.uniform(0.85, 1.1))
+    asphalt = (np.array([96, 94, 93]) * float(random.uniform(0.85, 1.1))).tolist()
     left, right, walk = road.left, road.right, road.pavement_width
     _strips(mesh, -60, left - walk, (88, 132, 104))
     _strips(mesh, right + walk, 60, (88, 132, 104))
@@ -136,11 +137,11 @@ def _ground(
     _grain(picture, camera, road, haze, random)
 
 
-def _strips(mesh: MeshBuilder, left: float, right: float, colour: npt.ArrayLike) -> None:
+def _strips(mesh: MeshBuilder, left: float, right: float, colour: Sequence[float]) -> None:
     _flat(mesh, left, right, 0.0, FARTHEST_M * 40, colour)
 
 
-def _flat(mesh: MeshBuilder, left: float, right: float, near: float, far: float, colour: npt.ArrayLike) -> None:
+def _flat(mesh: MeshBuilder, left: float, right: float, near: float, far: float, colour: Sequence[float]) -> None:
     mesh.add([(left, 0, far), (right, 0, far), (right, 0, near), (left, 0, near)], colour, glow=True)
 
 
@@ -183,7 +184,7 @@ def _houses(picture: Bgr, camera: Camera, road: Road, haze: Floats, random: np.r
         gable = MeshBuilder()
         out = x + side * 9
         ring = [(min(x, out), tall, near), (max(x, out), tall, near), (max(x, out), 0, near), (min(x, out), 0, near)]
-        gable.add(ring, wall * 0.72, glow=True)
+        gable.add(ring, (wall * 0.72).tolist(), glow=True)
         painting = prepare(gable.build(), camera, (0, 0, 0), haze_share(near), haze)
         if painting is not None:
             paint(picture, painting)
@@ -304,7 +305,7 @@ def _post(
     mesh = MeshBuilder()
     for left, right, light in ((x - half, x, 1.1), (x, x + half, 0.8)):
         ring = [(left, tall, z), (right, tall, z), (right, 0, z), (left, 0, z)]
-        mesh.add(ring, np.array(colour) * light, glow=True)
+        mesh.add(ring, [channel * light for channel in colour], glow=True)
     painting = prepare(mesh.build(), camera, (0, 0, 0), haze_share(z), haze)
     if painting is not None:
         paint(picture, painting)

@@ -264,8 +264,8 @@ class CarShell:
 
     def _fascia(self) -> None:
         half = self.body.width / 2 - 0.01
-        rows = np.linspace(_SILL - 0.04, self._top, 9)
-        columns = half * np.sin(np.linspace(-np.pi / 2, np.pi / 2, 13))
+        rows = np.linspace(_SILL - 0.04, self._top, 8)
+        columns = half * np.sin(np.linspace(-np.pi / 2, np.pi / 2, 10))
         for low, high in itertools.pairwise(rows):
             for left, right in itertools.pairwise(columns):
                 ring = [(x, y, self._depth(x, y)) for x, y in ((left, high), (right, high), (right, low), (left, low))]

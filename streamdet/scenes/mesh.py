@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -15,34 +16,50 @@ _SUN = np.array([0.45, 0.8, -0.4]) / np.linalg.norm([0.45, 0.8, -0.4])
 _SKY = np.array([225.0, 205.0, 185.0])
 
 
-def lit(colour: npt.ArrayLike, normal: npt.NDArray[np.float64], gloss: float) -> npt.NDArray[np.float64]:
-    """A BGR colour under sun and sky; `gloss` is how much of the sky the surface mirrors."""
-    light = 0.50 + 0.16 * normal[1] + 0.48 * max(float(normal @ _SUN), 0.0)
-    mirror = gloss * (0.35 + 0.65 * max(float(normal[1]), 0.0))
-    shade = np.asarray(colour, np.float64) * light * (1 - mirror) + _SKY * mirror
-    return np.asarray(np.clip(shade, 0, 255), np.float64)
-
-
 @dataclass
 class MeshBuilder:
     """Collects polygons in painting order; vertices run clockwise as seen from outside (X right, Y up, Z away)."""
 
-    _points: list[Floats] = field(default_factory=list)
-    _colours: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    _points: list[Sequence[Sequence[float]]] = field(default_factory=list)
+    _colours: list[Sequence[float]] = field(default_factory=list)
+    _gloss: list[float] = field(default_factory=list)
+    _glow: list[bool] = field(default_factory=list)
 
-    def add(self, points: npt.ArrayLike, colour: npt.ArrayLike, *, gloss: float = 0.0, glow: bool = False) -> None:
-        """One convex polygon [K, 3]; one that glows keeps its colour whatever the light."""
-        corners = np.asarray(points, np.float64)
-        normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-        length = np.linalg.norm(normal)
-        normal = normal / length if length > 0 else np.array([0.0, 0.0, -1.0])
-        self._points.append(corners.astype(np.float32))
-        self._colours.append(np.asarray(colour, np.float64) if glow else lit(colour, normal, gloss))
+    def add(
+        self,
+        points: Sequence[Sequence[float]],
+        colour: Sequence[float],
+        *,
+        gloss: float = 0.0,
+        glow: bool = False,
+    ) -> None:
+        """One convex polygon [K, 3]; `gloss` is how much of the sky it mirrors; one that glows keeps its colour."""
+        self._points.append(points)
+        self._colours.append(colour)
+        self._gloss.append(gloss)
+        self._glow.append(glow)
 
     def build(self) -> Mesh:
-        """All polygons so far."""
-        ends = np.cumsum([len(points) for points in self._points])
-        return Mesh(np.concatenate(self._points), ends.astype(np.intp), np.array(self._colours, np.float32))
+        """All polygons so far, lit."""
+        points = np.array([point for polygon in self._points for point in polygon], np.float64)
+        ends = np.cumsum([len(polygon) for polygon in self._points]).astype(np.intp)
+        starts = np.concatenate([[0], ends[:-1]])
+        normals = np.cross(points[starts + 1] - points[starts], points[starts + 2] - points[starts])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        colours = np.array(self._colours, np.float64)
+        shades = _lit(colours, normals, np.array(self._gloss))
+        shades = np.where(np.array(self._glow)[:, None], colours, shades)
+        return Mesh(points.astype(np.float32), ends, shades.astype(np.float32))
+
+
+def _lit(
+    colours: npt.NDArray[np.float64], normals: npt.NDArray[np.float64], gloss: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """BGR colours [P, 3] under sun and sky."""
+    light = 0.50 + 0.16 * normals[:, 1] + 0.48 * np.maximum(normals @ _SUN, 0)
+    mirror = gloss * (0.35 + 0.65 * np.maximum(normals[:, 1], 0))
+    shade = colours * (light * (1 - mirror))[:, None] + _SKY * mirror[:, None]
+    return np.asarray(np.clip(shade, 0, 255), np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from streamdet.plate_formats import PlateFormat, Rgb
 from streamdet.scenes.glyphs import FAMILIES, GlyphFamily, draw_line, line_width
 from streamdet.scenes.truth import Bgr
 
-PX_PER_MM = 1.6
+PX_PER_MM = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ def _band(face: Bgr, plate: PlateFormat) -> tuple[float, float, float]:
         face[:, :strip] = colour
         centre = (strip // 2, round(height * 0.34))
         for angle in np.deg2rad(np.arange(0, 360, 30)):
-            star = (round(centre[0] + 18 * np.cos(angle)), round(centre[1] + 18 * np.sin(angle)))
-            cv2.circle(face, star, 3, (60, 210, 250), -1, cv2.LINE_AA)
+            star = (round(centre[0] + 14 * np.cos(angle)), round(centre[1] + 14 * np.sin(angle)))
+            cv2.circle(face, star, 2, (60, 210, 250), -1, cv2.LINE_AA)
         mask = np.zeros(face.shape[:2], np.uint8)
         code_height = height * 0.2
         code_width = line_width(plate.country, FAMILIES["road"], code_height, 0)
@@ -105,8 +105,10 @@ def _write(
 
 
 def _ink(face: Bgr, mask: npt.NDArray[np.uint8], ink: Rgb) -> None:
-    coverage = (mask.astype(np.float32) / 255)[:, :, None]
-    face[:] = (face * (1 - coverage) + np.array(ink[::-1], np.float32) * coverage + 0.5).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(mask)
+    part = face[top : top + height, left : left + width]
+    share = (mask[top : top + height, left : left + width].astype(np.float32) / 255)[:, :, None]
+    part[:] = (part + (np.array(ink[::-1], np.float32) - part) * share + 0.5).astype(np.uint8)
 
 
 def _seals(face: Bgr, boxes: npt.NDArray[np.float32], first_group: int) -> None:
@@ -121,8 +123,8 @@ def _seals(face: Bgr, boxes: npt.NDArray[np.float32], first_group: int) -> None:
 def _wear(face: Bgr, plate: PlateFormat, random: np.random.Generator) -> None:
     """The rim, two screws and a film of dirt that thickens downwards."""
     height, width = face.shape[:2]
-    cv2.rectangle(face, (3, 3), (width - 4, height - 4), plate.ink[::-1], 3, cv2.LINE_AA)
+    cv2.rectangle(face, (2, 2), (width - 3, height - 3), plate.ink[::-1], 2, cv2.LINE_AA)
     dirt = cv2.resize(random.uniform(0, 1, (4, 10)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     film = float(random.uniform(0, 0.28)) * dirt * np.linspace(0.3, 1, height, dtype=np.float32)[:, None]
     film = np.clip(film, 0, 1)[:, :, None]
-    face[:] = (face * (1 - film) + np.array([88, 100, 108], np.float32) * film).astype(np.uint8)
+    face[:] = (face + (np.array([88, 100, 108], np.float32) - face) * film).astype(np.uint8)
