@@ -2,35 +2,161 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import cast, get_args
 
-from streamdet.errors import ConfigError, EngineMismatch
+from streamdet.errors import ConfigError, EngineError, EngineMismatch
+from streamdet.infer import onnx, openvino
 from streamdet.infer.contract import Backend
-from streamdet.infer.onnx import OnnxBackend
+from streamdet.infer.cut import TailPlace
+from streamdet.infer.fastest import fastest
+from streamdet.infer.onnx import OnnxBackend, OnnxName
+from streamdet.infer.openvino import OpenVinoBackend, OpenVinoPrecision
 from streamdet.infer.shelf import Engine, Shelf, Suite
+from streamdet.manifest import Precision
 
-Tail = Literal["auto", "kernel", "graph"]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the catalogue."""
+
+    why_not: Callable[[], str | None]  # None: it can be tried here
+    open: Callable[[Engine, str | None, TailPlace], Backend]
+    precisions: tuple[str, ...] = get_args(Precision)
+
+
+def _onnx(name: OnnxName) -> Entry:
+    return Entry(
+        lambda: onnx.why_not(name),
+        lambda engine, precision, tail: OnnxBackend(engine, name, cast(Precision | None, precision), tail),
+    )
+
+
+CATALOGUE: dict[str, Entry] = {
+    "onnx-cpu": _onnx("onnx-cpu"),
+    "onnx-cuda": _onnx("onnx-cuda"),
+    "onnx-tensorrt": _onnx("onnx-tensorrt"),
+    "openvino": Entry(
+        openvino.why_not,
+        lambda engine, precision, tail: OpenVinoBackend(engine, cast(OpenVinoPrecision | None, precision), tail),
+        (*get_args(Precision), "bf16"),
+    ),
+}
+# `auto` tries these in order and takes the first that starts. The TensorRT provider of ONNX Runtime is not among them:
+# it builds for minutes at first use, which nobody asked for.
+_AUTO_GPU = ("onnx-cuda",)
+# … and the fastest of these.
+_AUTO_CPU = ("onnx-cpu", "openvino")
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a backend can run here, and what it lacks if not."""
+
+    name: str
+    usable: bool
+    why_not: str | None
+
+
+def available() -> list[Availability]:
+    """Every backend of the catalogue, on this machine."""
+    reasons = {name: entry.why_not() for name, entry in CATALOGUE.items()}
+    return [Availability(name, reason is None, reason) for name, reason in reasons.items()]
 
 
 def open_backend(
     engine: Engine | Path | str,
     name: str = "auto",
     precision: str | None = None,
-    tail: Tail = "auto",
+    tail: TailPlace = "auto",
     shelf: Shelf | None = None,
 ) -> Backend:
-    """An engine on the runtime of that name; `auto` takes the best that works here."""
+    """An engine on the runtime of that name.
+
+    `auto` takes a GPU where one starts, or else the CPU runtime measured fastest here. It only ever chooses fp32, or
+    a precision that the manifest lists as proven on that runtime (`proven_on: ["openvino", "openvino-bf16"]`).
+    `tail` says where the suppression runs on a CPU: `auto` is a kernel wherever the graph names the cut.
+    """
     if not isinstance(engine, Engine):
-        found = (shelf or Shelf()).open(engine)
-        if isinstance(found, Suite):
-            raise EngineMismatch(
-                "a suite is several engines, not one",
-                where=found.folder,
-                expected="a detector or a reader",
-                got=f"the suite of {found.manifest.detect} and {found.manifest.read}",
-            )
-        engine = found
-    if name in ("auto", "onnx-cpu"):
-        return OnnxBackend(engine, "onnx-cpu", precision, tail)  # type: ignore[arg-type]
-    raise ConfigError("there is no such backend", expected="auto, onnx-cpu", got=name)
+        engine = _engine(engine, shelf or Shelf())
+    if name == "auto":
+        return _auto(engine, precision, tail)
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        raise ConfigError("there is no such backend", expected=", ".join(["auto", *CATALOGUE]), got=name)
+    if precision is not None and precision not in entry.precisions:
+        raise ConfigError(f"{name} has no such precision", expected=", ".join(entry.precisions), got=precision)
+    return entry.open(engine, precision, tail)
+
+
+def _engine(name: Path | str, shelf: Shelf) -> Engine:
+    found = shelf.open(name)
+    if isinstance(found, Suite):
+        parts = [part for part in (found.manifest.detect, found.manifest.read) if part]
+        raise EngineMismatch(
+            "a suite is several engines",
+            where=found.folder,
+            expected="one engine",
+            got=" and ".join(parts),
+            hint=f"name one of them: {', '.join(parts)}",
+        )
+    return found
+
+
+def _auto(engine: Engine, precision: str | None, tail: TailPlace) -> Backend:
+    for name in _AUTO_GPU:
+        reason = CATALOGUE[name].why_not()
+        if reason is None and precision in (None, *CATALOGUE[name].precisions):
+            try:
+                return CATALOGUE[name].open(engine, precision, tail)
+            except EngineError as error:
+                reason = error.line
+                _log.warning("%s is here and does not work: %s; running on the CPU", name, reason)
+    candidates = _cpu_candidates(engine, precision, tail)
+    if not candidates:
+        raise EngineMismatch(
+            "no runtime may choose this engine's files by itself",
+            where=engine.folder,
+            expected="an fp32 file, or a precision that was proven on a CPU runtime",
+            got=", ".join(
+                f"{file.precision} ({', '.join(file.proven_on) or 'unproven'})" for file in engine.manifest.files
+            ),
+            hint="name a backend: --backend onnx-cpu",
+        )
+    return fastest("+".join(file.sha256[:12] for file in engine.manifest.files), candidates)
+
+
+def _cpu_candidates(engine: Engine, precision: str | None, tail: TailPlace) -> dict[str, Callable[[], Backend]]:
+    """Label → opener of every CPU runtime and precision that `auto` may choose, installed or not.
+
+    Whether a runtime is installed shows when it is opened: asking costs its import, which a warm start need not pay.
+    """
+    candidates: dict[str, Callable[[], Backend]] = {}
+    for name in _AUTO_CPU:
+        entry = CATALOGUE[name]
+        for wanted in entry.precisions if precision is None else (precision,):
+            label = name if wanted == "fp32" else f"{name}-{wanted}"
+            if wanted in entry.precisions and (precision is not None or _may_choose(engine, label, wanted)):
+                candidates[label] = _opener(entry, engine, wanted, tail)
+    return candidates
+
+
+def _opener(entry: Entry, engine: Engine, precision: str, tail: TailPlace) -> Callable[[], Backend]:
+    return lambda: entry.open(engine, precision, tail)
+
+
+def _may_choose(engine: Engine, label: str, precision: str) -> bool:
+    """Fp32 where there is such a file; any other precision where it was proven under that label."""
+    of_file = _file_precision(precision)
+    files = [file for file in engine.manifest.files if file.precision == of_file]
+    return bool(files) and (precision == "fp32" or label in files[0].proven_on)
+
+
+def _file_precision(precision: str | None) -> Precision | None:
+    """The precision of the file that is read: bf16 is made from fp32 as it is compiled."""
+    return "fp32" if precision == "bf16" else cast(Precision | None, precision)

@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from streamdet.errors import EngineMismatch, MissingExtra
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
+from streamdet.manifest import EngineManifest
+
+TailPlace = Literal["auto", "kernel", "graph"]
+
+
+def model_for(manifest: EngineManifest, path: Path, tail: TailPlace) -> tuple[str | bytes, Literal["kernel", "graph"]]:
+    """The file, or the bytes of its part before the cut, and where the tail runs then.
+
+    `auto` is a kernel wherever the engine allows it: a detector with NMS settings whose graph names the cut.
+    """
+    if tail == "graph" or (tail == "auto" and manifest.nms is None):
+        return str(path), "graph"
+    model = read_model(path)
+    made = {name for node in model.graph.node for name in node.output}
+    if {CUT_BOXES, CUT_SCORES} <= made and manifest.nms is not None:
+        return before_cut(model), "kernel"
+    if tail == "kernel":
+        raise EngineMismatch(
+            "the tail cannot run as a kernel",
+            where=path,
+            expected=f"a detector with NMS settings, whose graph names {CUT_BOXES} and {CUT_SCORES}",
+            got="one without",
+            hint="leave the tail in the graph",
+        )
+    return str(path), "graph"
 
 
 def read_model(path: Path) -> Any:
@@ -22,31 +47,27 @@ def read_model(path: Path) -> Any:
         raise EngineMismatch("the model file is not ONNX, or is truncated", where=path, got=error) from error
 
 
-def has_cut(model: Any) -> bool:
-    """Whether the graph names the tensors of the cut."""
-    made = {name for node in model.graph.node for name in node.output}
-    return {CUT_BOXES, CUT_SCORES} <= made
-
-
 def before_cut(model: Any) -> bytes:
     """The part of the graph that makes the cut's tensors, these being its outputs, as the bytes of a model."""
     from onnx import TensorProto, helper
 
     made = {name for node in model.graph.node for name in node.output}
     wanted = [CUT_BOXES, CUT_SCORES, *(name for name in CUT_EXTRAS.values() if name in made)]
-    part = type(model)()
-    part.CopyFrom(model)
+    known = {info.name: info for info in (*model.graph.value_info, *model.graph.output)}
+    free = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in wanted}
+    outputs = [known.get(name, free[name]) for name in wanted]
     needed, kept = set(wanted), []
     for node in reversed(model.graph.node):  # a graph is sorted: makers stand before users
         if needed & set(node.output):
             kept.append(node)
             needed |= set(node.input) | _outer_names(node)
-    del part.graph.node[:], part.graph.output[:], part.graph.value_info[:]
+    part = type(model)()
+    part.CopyFrom(model)
+    for field in ("node", "output", "value_info", "initializer"):
+        part.graph.ClearField(field)
     part.graph.node.extend(reversed(kept))
-    part.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in wanted)
-    unused = [tensor for tensor in part.graph.initializer if tensor.name not in needed]
-    for tensor in unused:
-        part.graph.initializer.remove(tensor)
+    part.graph.output.extend(outputs)
+    part.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in needed)
     return bytes(part.SerializeToString())
 
 

@@ -1,150 +1,124 @@
-"""ONNX Runtime: on the CPU up to the cut, on CUDA and TensorRT providers the whole graph."""
+"""ONNX Runtime: on the CPU up to the cut, on the CUDA and TensorRT providers the whole graph."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import EngineMismatch, InferenceFailed, MissingExtra
-from streamdet.infer.cut import before_cut, has_cut, read_model
-from streamdet.infer.session import EngineSession, input_buffer
+from streamdet.infer.cut import TailPlace, model_for
+from streamdet.infer.session import EngineSession, Port, input_buffer, refuse_misfit
 from streamdet.infer.shelf import Engine
-from streamdet.infer.tail import Tail
+from streamdet.infer.tail import CUT_SCORES
 from streamdet.manifest import EngineManifest, Precision
 
-PROVIDERS = {
+OnnxName = Literal["onnx-cpu", "onnx-cuda", "onnx-tensorrt"]
+PROVIDERS: dict[OnnxName, str] = {
     "onnx-cpu": "CPUExecutionProvider",
     "onnx-cuda": "CUDAExecutionProvider",
     "onnx-tensorrt": "TensorrtExecutionProvider",
 }
 
 
-def onnxruntime() -> Any:
-    """The library, or MissingExtra."""
+def why_not(name: OnnxName) -> str | None:
+    """None where this backend can be tried here; otherwise what is missing."""
     try:
-        import onnxruntime as library
+        library = _library(name)
+    except MissingExtra as error:
+        return error.line
+    if PROVIDERS[name] in library.get_available_providers():
+        return None
+    return _no_provider(name).line
+
+
+def _library(name: OnnxName) -> Any:
+    try:
+        import onnxruntime
     except ImportError as error:
-        raise MissingExtra("onnxruntime", None, "running an engine on ONNX Runtime") from error
-    return library
+        raise MissingExtra("onnxruntime", None if name == "onnx-cpu" else "gpu", f"backend {name}") from error
+    return onnxruntime
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises: classes without a common base of their own."""
-    state = onnxruntime().capi.onnxruntime_pybind11_state
-    found = (getattr(state, name) for name in dir(state))
-    return tuple(kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
+def _no_provider(name: OnnxName) -> MissingExtra:
+    return MissingExtra(f"ONNX Runtime with {PROVIDERS[name]}", "gpu", f"backend {name}")
 
 
 class OnnxBackend:
     """One engine on ONNX Runtime."""
 
     def __init__(
-        self,
-        engine: Engine,
-        name: str = "onnx-cpu",
-        precision: Precision | None = None,
-        tail: Literal["auto", "kernel", "graph"] = "auto",
+        self, engine: Engine, name: OnnxName = "onnx-cpu", precision: Precision | None = None, tail: TailPlace = "auto"
     ) -> None:
-        library = onnxruntime()
-        self.name = name
+        self._library = _library(name)
+        if PROVIDERS[name] not in self._library.get_available_providers():
+            raise _no_provider(name)
+        self.name: str = name
         self.device: Literal["cpu", "cuda"] = "cpu" if name == "onnx-cpu" else "cuda"
         self.manifest: EngineManifest = engine.manifest
+        self._provider = PROVIDERS[name]
         file, self._path = engine.model(precision)
         self.precision: str = file.precision
-        if PROVIDERS[name] not in library.get_available_providers():
-            raise MissingExtra(f"ONNX Runtime with {PROVIDERS[name]}", "gpu", f"backend {name}")
-        self._model, self.tail = _model_bytes(engine, self._path, "graph" if self.device == "cuda" else tail)
-        # Compiled here once, so that what does not fit is said now and not by the first worker.
-        self._first: Any = self._compile(1)
+        # On a GPU the whole graph runs there: the tail costs nothing beside the way back of all candidates.
+        place: TailPlace = tail if self.device == "cpu" else "graph"
+        self._model, self.tail = model_for(engine.manifest, self._path, place)
+        self._lock = threading.Lock()
+        self._errors = _errors(self._library)
+        self._shared: Any = self._compile(1)
 
     def session(self, threads: int = 1) -> EngineSession:
-        """A session with so many threads inside an operator; none of them spins while it waits."""
-        runtime, self._first = (self._first, None) if threads == 1 and self._first else (self._compile(threads), None)
+        """A session with so many threads inside an operator; none of them spins while it waits.
+
+        Sessions of one thread share one compiled graph, which ONNX Runtime then runs on the caller's own thread.
+        """
+        with self._lock:
+            if self._shared is None:
+                raise InferenceFailed("the backend is closed", where=self.manifest.name)
+            runtime = self._shared if threads == 1 else self._compile(threads)
         buffer = input_buffer(self.manifest)
-        network = _OnnxNetwork(runtime, buffer, self.manifest, self.device)
-        nms = self.manifest.nms
-        tail = Tail(nms, len(buffer)) if self.tail == "kernel" and nms else None
-        return EngineSession(self.manifest, buffer, network, tail)
+        network = _OnnxNetwork(runtime, buffer, self.manifest, self._errors)
+        return EngineSession(self.manifest, buffer, network, with_tail=self.tail == "kernel")
 
     def close(self) -> None:
         """Let the model go; open sessions live on."""
-        self._first = None
+        with self._lock:
+            self._shared = None
 
     def _compile(self, threads: int) -> Any:
-        library = onnxruntime()
-        options = library.SessionOptions()
+        options = self._library.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # A spinning thread takes the core from its neighbours: seen, 115 frames a second fell to 40.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        providers = [PROVIDERS[self.name]]
         try:
-            runtime = library.InferenceSession(self._model, options, providers=providers)
-        except _errors() as error:
+            runtime = self._library.InferenceSession(self._model, options, providers=[self._provider])
+        except self._errors as error:
             raise EngineMismatch(
                 "ONNX Runtime cannot load the model",
                 where=self._path,
-                expected=f"a graph that ONNX Runtime {library.__version__} runs on {self.name}",
-                got=str(error).strip().splitlines()[0][:300],
+                expected=f"a graph that ONNX Runtime {self._library.__version__} runs on {self.name}",
+                got=_first_line(error),
             ) from error
-        if runtime.get_providers()[0] != providers[0]:  # ONNX Runtime falls back in silence
+        if runtime.get_providers()[0] != self._provider:  # ONNX Runtime falls back in silence
             raise EngineMismatch(
-                f"{providers[0]} is installed and failed to start",
+                f"{self._provider} is installed and failed to start",
                 where=self._path,
-                expected=providers[0],
+                expected=self._provider,
                 got=", ".join(runtime.get_providers()),
                 hint="streamdet doctor shows what CUDA and TensorRT lack here",
             )
-        _fits(runtime, self.manifest, self._path)
+        inputs, outputs = ([_port(node) for node in nodes] for nodes in (runtime.get_inputs(), runtime.get_outputs()))
+        refuse_misfit(self.manifest, self._path, inputs, outputs, CUT_SCORES if self.tail == "kernel" else None)
         return runtime
 
 
-def _model_bytes(engine: Engine, path: Path, tail: str) -> tuple[Any, Literal["kernel", "graph"]]:
-    """What to load, and where the tail runs: as asked, or as a kernel wherever the engine allows it."""
-    if tail == "graph" or (tail == "auto" and engine.manifest.nms is None):
-        return str(path), "graph"
-    model = read_model(path)
-    if has_cut(model) and engine.manifest.nms is not None:
-        return before_cut(model), "kernel"
-    if tail == "kernel":
-        raise EngineMismatch(
-            "the tail cannot run as a kernel",
-            where=path,
-            expected="a detector with NMS settings, whose graph names sd_boxes and sd_scores",
-            got="a graph without them",
-        )
-    return str(path), "graph"
-
-
-def _fits(runtime: Any, manifest: EngineManifest, path: Path) -> None:
-    """Refuse a graph whose input or outputs are not those of the manifest; both sides are named."""
-    width, height = manifest.input.size
-    wanted = f"{manifest.input.name} uint8 [N, {manifest.input.channels}, {height}, {width}]"
-    inputs = runtime.get_inputs()
-    got = "; ".join(f"{node.name} {node.type} {node.shape}" for node in inputs)
-    one = inputs[0] if len(inputs) == 1 else None
-    if (
-        one is None
-        or one.name != manifest.input.name
-        or one.type != "tensor(uint8)"
-        or list(one.shape[1:]) != [manifest.input.channels, height, width]
-    ):
-        raise EngineMismatch("manifest and model disagree about the input", where=path, expected=wanted, got=got)
-    fixed = one.shape[0]
-    if isinstance(fixed, int) and fixed != manifest.input.batch[1]:
-        raise EngineMismatch(
-            "manifest and model disagree about the batch", where=path, expected=manifest.input.batch, got=fixed
-        )
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Bound:
     """Input and outputs of one batch size, bound to their memory once."""
 
@@ -156,37 +130,36 @@ class _OnnxNetwork:
     """Network over an InferenceSession; nothing is allocated per run once a batch size has been seen."""
 
     def __init__(
-        self, runtime: Any, buffer: npt.NDArray[np.uint8], manifest: EngineManifest, device: Literal["cpu", "cuda"]
+        self,
+        runtime: Any,
+        buffer: npt.NDArray[np.uint8],
+        manifest: EngineManifest,
+        errors: tuple[type[Exception], ...],
     ) -> None:
         self._runtime = runtime
         self._buffer = buffer
         self._manifest = manifest
+        self._errors = errors
         self._bound: dict[int, _Bound] = {}
-        self._errors = _errors()
-        fixed = runtime.get_inputs()[0].shape[0]
-        self._fixed = fixed if isinstance(fixed, int) else None
 
     def run(self, n: int) -> Mapping[str, npt.NDArray[Any]]:
-        size = self._fixed or max(n, self._manifest.input.batch[0])
+        size = max(n, self._manifest.input.batch[0])
         try:
             bound = self._bound.get(size)
             if bound is None:
                 bound = self._bound[size] = self._bind(size)
             self._runtime.run_with_iobinding(bound.binding)
         except self._errors as error:
-            raise InferenceFailed(
-                "ONNX Runtime failed", where=self._manifest.name, got=str(error).strip().splitlines()[0][:300]
-            ) from error
-        if n == size:
-            return bound.outputs
-        return {name: array[:n] for name, array in bound.outputs.items()}
+            raise InferenceFailed("ONNX Runtime failed", where=self._manifest.name, got=_first_line(error)) from error
+        return bound.outputs if n == size else {name: array[:n] for name, array in bound.outputs.items()}
 
     def _bind(self, size: int) -> _Bound:
         """A first plain run tells the outputs' shapes; from then on ONNX Runtime writes into our arrays."""
         name = self._manifest.input.name
         batch = self._buffer[:size]
         names = [node.name for node in self._runtime.get_outputs()]
-        outputs = dict(zip(names, map(np.ascontiguousarray, self._runtime.run(names, {name: batch})), strict=True))
+        arrays = self._runtime.run(names, {name: batch})
+        outputs = {output: np.ascontiguousarray(array) for output, array in zip(names, arrays, strict=True)}
         binding = self._runtime.io_binding()
         binding.bind_input(name, "cpu", 0, np.uint8, batch.shape, batch.ctypes.data)
         for output, array in outputs.items():
@@ -196,3 +169,20 @@ class _OnnxNetwork:
     def close(self) -> None:
         self._bound.clear()
         self._runtime = None
+
+
+def _port(node: Any) -> Port:
+    dtype = node.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else None for size in node.shape) if node.shape else None
+    return Port(node.name, dtype, shape)
+
+
+def _errors(library: Any) -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: many classes, without a base of their own."""
+    state = library.capi.onnxruntime_pybind11_state
+    found = (getattr(state, name) for name in dir(state))
+    return tuple(kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -95,4 +95,5 @@ def _kernel() -> Callable[..., None]:
 
         _log.warning("numba cannot be used (%s): suppression runs in numpy, many times slower", error)
         return twin
-    return tail
+    compiled: Callable[..., None] = tail
+    return compiled
