@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from streamdet.errors import ModelRefused
 from streamdet.graft.families.contract import Family, Network
-from streamdet.graft.nms_graph import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, CutShape, write_nms
+from streamdet.graft.nms_graph import CutShape, write_nms
 from streamdet.graft.normalisation import Normalisation
 from streamdet.graft.raw import Face, all_nodes, channels_last, inputs_of, opset_of
-from streamdet.graft.writer import GraphWriter
+from streamdet.graft.writer import NETWORK, GraphWriter
+from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
 from streamdet.manifest import Nms
 
 OPSET = 17  # what the tail is written in; a newer network keeps its own
 IR_VERSION = 10  # the newest that every supported ONNX Runtime reads
 INPUT = "pixels"
-NETWORK = "net/"  # every tensor of the foreign network starts with it
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,16 @@ def graft(
     """Build the engine; `raw` is left as it is.
 
     With `fixed_batch` the engine takes exactly so many pictures, otherwise any number: then the network itself must
-    accept any (`batching.free_batch`). `network` holds the heads under the names that they have in `raw`.
+    accept any (`batching.free_batch`).
     """
     model = upgraded(raw)
     picture, *others = inputs_of(model)
     rename(model.graph, NETWORK)
-    inner = _renamed(network)
     writer = GraphWriter(opset_of(model))
     _write_front(writer, picture, normalisation)
     _bind_others(writer, others, network.size, fixed_batch or 1)
     front, writer.nodes = writer.nodes, []
-    shape = family.write_cut(writer, inner, classes)
+    shape = family.write_cut(writer, network, classes)
     built = nms.model_copy(
         update={
             "candidates": min(nms.candidates, shape.candidates),
@@ -110,10 +109,6 @@ def _graphs(graph: Any) -> list[Any]:
     return found
 
 
-def _renamed(network: Network) -> Network:
-    return replace(network, heads=tuple(replace(head, name=NETWORK + head.name) for head in network.heads))
-
-
 def _write_front(writer: GraphWriter, picture: Face, normalisation: Normalisation) -> None:
     """uint8 [B, 3, H, W] → what the network's first node reads."""
     tensor = INPUT
@@ -129,7 +124,7 @@ def _write_front(writer: GraphWriter, picture: Face, normalisation: Normalisatio
         tensor = writer.op("Transpose", tensor, perm=[0, 2, 3, 1])
     if len(picture.shape) == 3:
         tensor = writer.squeeze(tensor, 0)
-    writer.op("Identity", tensor, name=NETWORK + picture.name)
+    writer.op("Identity", tensor, name=writer.foreign(picture.name))
 
 
 def _bind_others(writer: GraphWriter, others: list[Face], size: tuple[int, int], batch: int) -> None:
@@ -142,7 +137,7 @@ def _bind_others(writer: GraphWriter, others: list[Face], size: tuple[int, int],
                 expected="one input, or a second one [B, 2] for the picture's size",
                 got=f"{face.dtype} {list(face.shape)}",
             )
-        writer.op("Identity", writer.constant([size] * batch, face.dtype), name=NETWORK + face.name)
+        writer.op("Identity", writer.constant([size] * batch, face.dtype), name=writer.foreign(face.name))
 
 
 def _assemble(

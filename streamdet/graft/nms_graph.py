@@ -23,18 +23,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamdet.graft.writer import GraphWriter, Tensor
+from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
 from streamdet.manifest import Nms
 
 # TensorRT's importer refuses a TopK of 3840 or more.
 TOPK_LIMIT = 3839
-
-# The tensors between the network and the tail. A backend may stop there and run the tail by other means.
-CUT_BOXES = "sd_boxes"
-CUT_SCORES = "sd_scores"
-CUT_EXTRAS = {"keypoints": "sd_keypoints", "masks": "sd_masks"}
-
-# Meaning → name of the graph's output.
-OUTPUTS = {name: name for name in ("count", "xyxy", "score", "class_id", "converged", "truncated")}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from streamdet.errors import ModelRefused
 from streamdet.graft.families.contract import Head, Network
 from streamdet.graft.raw import Face, Runner, all_nodes, channels_last, inputs_of
 
-# What only moves numbers, or squeezes them into 0..1: a head behind nothing else holds raw predictions.
-_PASSIVE = {"Concat", "Reshape", "Transpose", "Sigmoid", "Identity", "Flatten", "Cast", "Squeeze", "Unsqueeze"}
+# What only moves numbers: the operator before them made them.
+_STEERED = {"Reshape", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather"}  # their first input; the others say how
+_MOVERS = _STEERED | {"Concat", "Transpose", "Identity", "Flatten", "Cast"}
 
 
 def probe(model: Any, size: tuple[int, int] | None, classes: tuple[str, ...] = (), where: object = None) -> Network:
@@ -29,7 +30,7 @@ def probe(model: Any, size: tuple[int, int] | None, classes: tuple[str, ...] = (
         heads=tuple(Head(name, array.dtype, tuple(array.shape)) for name, array in found.items()),
         metadata={entry.key: entry.value for entry in model.metadata_props},
         extra_inputs=tuple(face.name for face in others),
-        bare_heads=frozenset(name for name in found if _is_bare(model.graph, name)),
+        makers={name: _makers(model.graph, name) for name in found},
         operators=frozenset(node.op_type for node in all_nodes(model.graph)),
         samples=found,
         classes=classes,
@@ -77,22 +78,18 @@ def feeds(model: Any, pictures: npt.NDArray[np.float32]) -> dict[str, npt.NDArra
     return {picture.name: array} | {face.name: np.full((batch, 2), (width, height), face.dtype) for face in others}
 
 
-def _is_bare(graph: Any, output: str) -> bool:
-    """Whether everything behind this output leads straight back to convolutions."""
+def _makers(graph: Any, output: str) -> frozenset[str]:
+    """The operators that the numbers of this output come out of, looking through what only moves them."""
     maker = {name: node for node in graph.node for name in node.output}
-    shapes = {tensor.name for tensor in graph.initializer}
-    waiting, seen = [output], set()
+    waiting, found, seen = [output], set(), set()
     while waiting:
         name = waiting.pop()
-        if name in seen or name in shapes:
+        node = maker.get(name)
+        if name in seen or node is None:
             continue
         seen.add(name)
-        node = maker.get(name)
-        if node is None:
-            return False
-        if node.op_type in ("Conv", "Constant"):
-            continue
-        if node.op_type not in _PASSIVE:
-            return False
-        waiting += list(node.input[:1] if node.op_type in ("Reshape", "Squeeze", "Unsqueeze") else node.input)
-    return True
+        if node.op_type in _MOVERS:
+            waiting += list(node.input[:1] if node.op_type in _STEERED else node.input)
+        else:
+            found.add(node.op_type)
+    return frozenset(found)

@@ -11,11 +11,14 @@ import numpy.typing as npt
 # What one array is called while the graph is written.
 Tensor = str
 
+# Every tensor of the foreign network starts with it in the grafted graph, so that no name collides.
+NETWORK = "net/"
+
 
 class GraphWriter:
     """Collects the nodes and constants that are put in front of and behind a foreign network.
 
-    Every tensor it makes starts with its prefix, so that nothing collides with the network's own names.
+    Every tensor it makes starts with its prefix, unless it is given a name of its own.
     Only operators that ONNX Runtime, OpenVINO and TensorRT 10 and 11 all know are offered by name.
     """
 
@@ -37,6 +40,10 @@ class GraphWriter:
             self._known[key] = f"{self._prefix}constant_{len(self._known)}"
             self.constants.append(numpy_helper.from_array(array, self._known[key]))
         return self._known[key]
+
+    def foreign(self, name: str) -> Tensor:
+        """What the network's own input or output is called inside the grafted graph."""
+        return NETWORK + name
 
     def integers(self, *values: int) -> Tensor:
         """A vector of int64, as the shape arguments of operators want it."""

@@ -41,7 +41,7 @@ class Network:
     heads: tuple[Head, ...]
     metadata: dict[str, str] = field(default_factory=dict)
     extra_inputs: tuple[str, ...] = ()
-    bare_heads: frozenset[str] = frozenset()  # outputs that come straight from convolutions: nothing is decoded
+    makers: dict[str, frozenset[str]] = field(default_factory=dict)  # output → operators its numbers come out of
     operators: frozenset[str] = frozenset()
     samples: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)  # outputs of the probing run
     classes: tuple[str, ...] = ()  # the names, where known
@@ -49,6 +49,11 @@ class Network:
     def head(self, *names: str) -> Head | None:
         """The first output with one of these names."""
         return next((head for head in self.heads if head.name.lower() in names), None)
+
+    def is_bare(self, head: Head) -> bool:
+        """Whether the output comes straight from convolutions, through sigmoids at most: nothing is decoded."""
+        makers = self.makers.get(head.name, frozenset())
+        return "Conv" in makers and makers <= {"Conv", "Sigmoid"}
 
     def grid_cells(self, *strides: int) -> int:
         """Cells of the grids of these strides together."""
@@ -96,6 +101,27 @@ class Family(Protocol):
         ...
 
     def write_cut(self, writer: GraphWriter, network: Network, classes: int) -> CutShape: ...
+
+
+STRIDES: tuple[tuple[int, ...], ...] = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
+
+
+def strides_of(network: Network, cells: int) -> tuple[int, ...] | None:
+    """The strides whose grids have that many cells together."""
+    return next((strides for strides in STRIDES if network.grid_cells(*strides) == cells), None)
+
+
+def only_head(network: Network, rank: int) -> Head | None:
+    """The float output of that rank, where there is exactly one."""
+    found = [head for head in network.heads if head.is_float and len(head.shape) == rank]
+    return found[0] if len(found) == 1 else None
+
+
+def keypoint_shape(network: Network) -> tuple[int, int] | None:
+    """(points, numbers per point) as Ultralytics' exporter writes them into the file."""
+    text = network.metadata.get("kpt_shape", "")
+    digits = [int(part) for part in text.strip("[]() ").split(",") if part.strip().isdigit()]
+    return (digits[0], digits[1]) if len(digits) == 2 and digits[1] in (2, 3) else None
 
 
 def pair_of_heads(network: Network) -> tuple[Head, Head] | None:

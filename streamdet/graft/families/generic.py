@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from streamdet.graft.families.contract import Network, Preparation, pair_of_heads, wrong_form
-from streamdet.graft.nms_graph import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, CutShape
+from streamdet.graft.families.pieces import float_head
+from streamdet.graft.nms_graph import CutShape
 from streamdet.graft.writer import GraphWriter
+from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
 
 
 class Generic:
@@ -34,12 +34,12 @@ class Generic:
         if pair is None:
             raise wrong_form(self.name, network, self.title)
         boxes, scores = pair
-        writer.cast(boxes.name, np.float32, CUT_BOXES)
-        writer.cast(scores.name, np.float32, CUT_SCORES)
+        float_head(writer, boxes, CUT_BOXES)
+        float_head(writer, scores, CUT_SCORES)
         extras: dict[str, tuple[int, ...]] = {}
         for meaning, cut in CUT_EXTRAS.items():
             head = network.head(meaning, cut)
             if head is not None and len(head.shape) == 4:
-                writer.cast(head.name, np.float32, cut)
+                float_head(writer, head, cut)
                 extras[meaning] = head.shape[2:]
         return CutShape(boxes.shape[1], classes, extras)
