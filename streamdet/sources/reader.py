@@ -1,0 +1,257 @@
+"""From a container to decoded pictures: the part that files, network streams and cameras share."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from streamdet.errors import SourceLost
+from streamdet.sources.classify import INVALID_DATA, Phase, classify, loss
+from streamdet.sources.ffmpeg import captured_lines, load, scrub
+from streamdet.sources.planes import Orientation
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_BAD_READS_IN_A_ROW = 64  # of a damaged file, before it counts as ended
+_PICTURE_TYPE_I = 1
+_TEXT_ART = ("tty",)  # FFmpeg "plays" any text file as a film of its letters
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A good picture out of the decoder."""
+
+    frame: VideoFrame
+    raw_s: float | None  # its own timestamp
+    arrived_at: float  # wall time of its packet
+    smeared: bool  # it follows a damaged one, before the next key frame
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Wall time that came with a packet, as FFmpeg's `prft` side data."""
+
+    prft: bytes
+    raw_s: float
+    arrived_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to open a container, and when to give up."""
+
+    url: str
+    shown: str  # what messages call it
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 1
+    remote: bool = False  # a network or a device: it may fall silent, and nothing that was lost comes back
+    deadline_s: float = 5.0
+    key_frame_s: float = 20.0
+
+
+class Reader:
+    """One opened container and its decoder; used once, by one thread.
+
+    What the decoder marks damaged and what precedes the first key frame is quarantined: counted in `suspects`, never
+    handed out.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._av = load()
+        self._container: InputContainer | None = None
+        self._packets: Iterator[Packet[VideoStream]] = iter(())
+        self._decoded: deque[Decoded] = deque()
+        self._keyed = False
+        self._smeared = False
+        self._bad_reads = 0
+        self.suspects = 0
+        self._report: Report | None = None
+        self.orientation = Orientation()
+        self._open()
+
+    # ---- opening ----
+
+    def _open(self) -> None:
+        access = self._access
+        # A server may drip: FFmpeg's deadline counts silence, this one the whole of connecting. It is polled only
+        # while opening, so that reading stays free of the GIL.
+        timeout = (access.deadline_s, None) if access.remote else None
+        try:
+            with captured_lines() as lines:
+                self._container = self._av.open(
+                    access.url,
+                    format=access.format,
+                    options=dict(access.options),
+                    metadata_errors="replace",
+                    timeout=timeout,
+                )
+        except (self._av.error.FFmpegError, OSError, ValueError) as error:
+            self._lose(error, lines, "opening")
+        try:
+            self._choose_stream()
+        except BaseException:
+            self.close()
+            raise
+
+    def _choose_stream(self) -> None:
+        container = self._opened()
+        from av.stream import Disposition
+
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams or container.format.name in _TEXT_ART:
+            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            raise loss("no_video", where=self._access.shown, got=f"{container.format.long_name}: {kinds}")
+        self.stream: VideoStream = streams[0]
+        codec = self.stream.codec_context
+        if codec is None:
+            raise loss("codec", where=self._access.shown, got="no decoder for this format")
+        codec.thread_count = self._access.threads
+        codec.thread_type = "SLICE" if self._access.threads == 1 else "AUTO"
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        self.interval_s = 1 / float(rate) if rate and 0.1 < rate < 1000 else 0.04
+        self._timed_by_dts = container.format.name == "avi"  # AVI stores one time per packet, in decoding order
+        self._packets = container.demux(self.stream)
+
+    @property
+    def duration_s(self) -> float | None:
+        """Of a recording, where it says."""
+        if self.stream.duration is not None and self.stream.time_base is not None:
+            return float(self.stream.duration * self.stream.time_base)
+        duration = self._opened().duration
+        return None if duration is None else duration / 1e6
+
+    # ---- reading ----
+
+    def next(self) -> Decoded | None:
+        """The next good picture; None at the end; SourceLost when the stream broke off."""
+        started_s = time.monotonic()
+        while not self._decoded:
+            packet = self._packet()
+            if packet is None:
+                return None
+            self._feed(packet)
+            if self._access.remote and not self._decoded:
+                self._check_patience(time.monotonic() - started_s)
+        return self._decoded.popleft()
+
+    def _check_patience(self, waited_s: float) -> None:
+        """Packets come, pictures do not: that too has to end."""
+        access = self._access
+        if waited_s > (access.deadline_s if self._keyed else max(access.deadline_s, access.key_frame_s)):
+            got = "packets, but no picture" if self._keyed else "packets, but no key frame"
+            raise loss("codec", where=access.shown, got=f"{got}, for {waited_s:.0f} s")
+
+    def _packet(self) -> Packet[VideoStream] | None:
+        while True:
+            started_s = time.monotonic()
+            try:
+                with captured_lines() as lines:
+                    packet = next(self._packets, None)
+            except (self._av.error.FFmpegError, OSError, ValueError) as error:
+                if self._access.remote or not self._read_on(error):
+                    self._lose(error, lines, "playing")
+                continue
+            self._bad_reads = 0
+            if packet is None and self._access.remote and lines:
+                self._check_end(lines)
+            # After a timeout FFmpeg first flushes its parser, which hands over the last, half old picture, and would
+            # then wait for the whole deadline a second time: that is why it seems to fire at twice its value.
+            if self._access.remote and time.monotonic() - started_s >= self._access.deadline_s:
+                raise loss("stalled", where=self._access.shown, got=f"nothing for {self._access.deadline_s:g} s")
+            return packet
+
+    def _check_end(self, lines: list[str]) -> None:
+        """Some demuxers call a connection that broke the end of the file; the log knows better."""
+        verdict = classify(None, "", lines, "playing")
+        if verdict.cause != "failed":
+            raise loss(verdict.cause, where=self._access.shown, got=verdict.words)
+
+    def _read_on(self, error: Exception) -> bool:
+        """A damaged spot in a file is stepped over; an error that stays is not."""
+        self._bad_reads += 1
+        if getattr(error, "errno", None) != INVALID_DATA or self._bad_reads > _BAD_READS_IN_A_ROW:
+            return False
+        self.suspects += 1
+        self._smeared = True
+        self._packets = self._opened().demux(self.stream)
+        return True
+
+    def _feed(self, packet: Packet[VideoStream]) -> None:
+        arrived_at = time.time()
+        if self._access.remote:
+            if not self._keyed and packet.size and not packet.is_keyframe:
+                self.suspects += 1
+                return
+            if packet.pts is not None and packet.has_sidedata("prft"):
+                prft = bytes(packet.get_sidedata("prft"))
+                self._report = Report(prft, float(packet.pts * packet.time_base), arrived_at)
+        try:
+            with captured_lines():  # the decoder's complaints: what they mean is in the frames' flags
+                frames = packet.decode()
+        except (self._av.error.FFmpegError, ValueError):
+            self.suspects += 1
+            self._smeared = True
+            return
+        for frame in frames:
+            self._admit(frame, arrived_at, packet.is_corrupt)
+
+    def _admit(self, frame: VideoFrame, arrived_at: float, packet_corrupt: bool) -> None:
+        key = frame.key_frame or frame.pict_type == _PICTURE_TYPE_I
+        if frame.is_corrupt or packet_corrupt:
+            self.suspects += 1
+            self._smeared = True
+            return
+        if not key and not self._keyed:
+            self.suspects += 1
+            return
+        if key:
+            self.orientation = Orientation.of(frame)
+            self._keyed, self._smeared = True, False
+        self._decoded.append(Decoded(frame, self._raw_s(frame), arrived_at, self._smeared))
+
+    def _raw_s(self, frame: VideoFrame) -> float | None:
+        ticks = frame.dts if self._timed_by_dts else frame.pts
+        if ticks is None:
+            ticks = frame.dts
+        time_base = frame.time_base or self.stream.time_base
+        return None if ticks is None or time_base is None else float(ticks * time_base)
+
+    def take_report(self) -> Report | None:
+        """The newest report of wall time, once."""
+        report, self._report = self._report, None
+        return report
+
+    # ---- ending ----
+
+    def _lose(self, error: Exception, lines: list[str], phase: Phase) -> NoReturn:
+        scrub(error)
+        words = getattr(error, "strerror", None) or str(error)
+        verdict = classify(getattr(error, "errno", None), words, lines, phase)
+        raise loss(verdict.cause, where=self._access.shown, got=verdict.words) from error
+
+    def _opened(self) -> InputContainer:
+        if self._container is None:
+            raise SourceLost("failed", "read before open", where=self._access.shown)
+        return self._container
+
+    def close(self) -> None:
+        """Give back the connection, the decoder and what it still held."""
+        container, self._container = self._container, None
+        self._decoded.clear()
+        self._packets = iter(())
+        if container is None:
+            return
+        for stream in container.streams.video:
+            # Idle the decoder's threads while the GIL is free: one that wants to log would wait for it for ever.
+            if stream.codec_context is not None:
+                stream.codec_context.flush_buffers()
+        container.close()
