@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from streamdet.errors import redact
 from streamdet.frames import Event, Result, TrackState
 
 RESULT_SCHEMA = "streamdet.result/1"
@@ -35,7 +38,7 @@ def result_record(result: Result) -> dict[str, Any]:
     if frame.quality != "good":
         record["quality"] = frame.quality
     if result.unknown_reason is not None:
-        record["unknown_reason"] = result.unknown_reason
+        record["unknown_reason"] = redact(result.unknown_reason)
     return record
 
 
@@ -43,8 +46,9 @@ def _objects(result: Result) -> list[dict[str, Any]] | None:
     found, tracks = result.detections, result.tracks
     if found is None:
         return None
-    boxes = found.xyxy.round(2).tolist()
-    scores = found.score.round(4).tolist()
+    boxes = _rounded(found.xyxy, 2)
+    scores = _rounded(found.score, 4)
+    points = None if found.keypoints is None else _rounded(found.keypoints, 2)
     objects: list[dict[str, Any]] = []
     for row in range(len(found)):
         item: dict[str, Any] = {}
@@ -57,28 +61,37 @@ def _objects(result: Result) -> list[dict[str, Any]] | None:
             "score": scores[row],
             "xyxy": boxes[row],
         }
-        if found.keypoints is not None:
-            item["keypoints"] = found.keypoints[row].round(2).tolist()
+        if points is not None:
+            item["keypoints"] = points[row]
         objects.append(item)
     return objects
 
 
+def _rounded(values: npt.NDArray[np.float32], digits: int) -> list[Any]:
+    # In float64, because 0.93 as a float32 would be written 0.9300000071525574.
+    rounded: list[Any] = values.astype(np.float64).round(digits).tolist()
+    return rounded
+
+
 def event_record(event: Event) -> dict[str, Any]:
-    """One event's record; its own fields stand beside the common ones."""
-    return {
+    """One event's record; its own fields stand after the common ones and never replace them."""
+    record = {
         "schema": EVENT_SCHEMA,
         "kind": event.kind,
         "stream": event.stream,
         "epoch": event.epoch,
         "pts_s": None if event.pts_s is None else round(event.pts_s, 6),
         "captured_at": wall_time(event.captured_at),
-        **{name: _plain(value) for name, value in event.fields.items()},
     }
+    own = {name: _plain(value) for name, value in event.fields.items() if name not in record}
+    return record | own
 
 
 def to_line(record: dict[str, Any]) -> bytes:
     """One line of JSON, UTF-8, newline at its end; never NaN, which is not JSON."""
-    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # A file name need not be UTF-8: its odd bytes are lone surrogates here, and this is how JSON spells those.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def wall_time(seconds: float | None) -> str | None:
@@ -100,8 +113,10 @@ def _plain(value: object) -> object:
         return _plain(value.item())
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    if value is None or isinstance(value, bool | int):
+        return value
+    return redact(str(value))  # an event may quote what a server or a decoder has said

@@ -17,7 +17,7 @@ def words(
     text: str, size_px: int, ink: Rgb, background: Rgb, opacity: float, matrix: ColourMatrix, full_range: bool
 ) -> Tile:
     """A line of text of that letter height on a rounded background, as a tile for canvases of that colour space."""
-    letters = _letters(text, size_px)
+    letters = _letters("".join(letter if letter.isprintable() else "?" for letter in text), size_px)
     height, width = letters.shape
     ground = _rounded(width, height, max(size_px // 4, 2)) * opacity
     # The letters are opaque whatever the background is.

@@ -16,6 +16,7 @@ from streamdet.drawing.canvas import Canvas
 from streamdet.drawing.planes import colours_of, even_size
 from streamdet.errors import MissingExtra, SinkLost
 from streamdet.frames import Picture
+from streamdet.sinks.fragments import keep_whole_fragments
 from streamdet.sinks.loss import sink_lost
 
 if TYPE_CHECKING:
@@ -106,12 +107,14 @@ class Recording:
             raise
 
     def abandon(self) -> None:
-        """Let go of a file that could not be written; what is in it stays playable."""
+        """Let go of a file that could not be written; its whole fragments stay, and stay playable."""
         import av
 
-        # The loss was raised already; this one is its echo.
+        # The loss was raised already; these would be its echoes.
         with contextlib.suppress(av.FFmpegError, OSError):
             self._container.close()
+        with contextlib.suppress(OSError):
+            keep_whole_fragments(self.path)
 
     @contextlib.contextmanager
     def _losses(self) -> Iterator[None]:
