@@ -1,0 +1,38 @@
+"""How the tracking kernels are compiled: without the GIL, cached on disk, and never stale."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from numba import njit
+from numba.core.caching import FunctionCache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FAMILY = ("columns.py", "kernels.py", "lifecycle.py", "cascade.py")
+
+
+def _fingerprint() -> str:
+    """One digest over every file whose functions are compiled into each other."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"\0".join((here / name).read_bytes() for name in FAMILY)).hexdigest()
+
+
+FINGERPRINT = _fingerprint()
+
+
+class _FamilyCache(FunctionCache):  # type: ignore[misc]
+    """Numba's disk cache watches the caller's file only; this one also notices a callee edited in a sibling."""
+
+    def _index_key(self, sig: object, codegen: object) -> tuple[object, ...]:
+        return (*super()._index_key(sig, codegen), FINGERPRINT)
+
+
+def compiled(function: F) -> F:
+    """The function as machine code, built at its first call on this machine and read from the cache after that."""
+    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    dispatcher._cache = _FamilyCache(function)
+    return cast(F, dispatcher)
