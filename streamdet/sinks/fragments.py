@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 
-def keep_whole_fragments(path: Path) -> None:
-    """Shorten a fragmented MP4 so that no box in it is cut off, and no fragment lacks its frames."""
+def keep_whole_fragments(path: Path) -> int:
+    """Shorten a fragmented MP4 so that no box in it is cut off and no fragment lacks its frames; how many remain."""
     with path.open("r+b") as file:
         length = file.seek(0, os.SEEK_END)
-        position = whole = 0
+        position = whole = fragments = 0
         while position + 8 <= length:
             file.seek(position)
             header = file.read(16)
@@ -22,4 +22,6 @@ def keep_whole_fragments(path: Path) -> None:
             position += size
             if kind != b"moof":  # a fragment's index, worth nothing without the mdat behind it
                 whole = position
+                fragments += kind == b"mdat"
         file.truncate(whole)
+    return fragments

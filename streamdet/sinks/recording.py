@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +31,7 @@ _ACTION = "video cannot be written"
 # Fragments while it is written, an ordinary MP4 once it is closed: a kill costs the last fragment, never the file.
 # Without flush_packets, finished fragments would still wait in FFmpeg's buffer.
 _CONTAINER = {"movflags": "hybrid_fragmented", "frag_duration": "1000000", "flush_packets": "1"}
+_ROOM_BYTES = 4_000_000  # a fragment at a high bit rate
 _THREADS = min(os.cpu_count() or 1, 4)  # x264 would take half as many again as there are cores, for every stream
 
 
@@ -51,6 +54,7 @@ class Recording:
         self._last_tick = -1
         width, height = even_size(picture)
         matrix, full_range = colours_of(picture)
+        self._require_room()
         options = {"preset": preset, "bf": "0", "threads": str(_THREADS)}
         if bitrate_kbps is None:
             options["crf"] = str(crf)
@@ -106,15 +110,24 @@ class Recording:
             self.abandon()
             raise
 
-    def abandon(self) -> None:
-        """Let go of a file that could not be written; its whole fragments stay, and stay playable."""
+    def abandon(self) -> bool:
+        """Let go of a file that could not be written; its whole fragments stay playable. False: there was none."""
         import av
 
         # The loss was raised already; these would be its echoes.
         with contextlib.suppress(av.FFmpegError, OSError):
             self._container.close()
         with contextlib.suppress(OSError):
-            keep_whole_fragments(self.path)
+            if keep_whole_fragments(self.path):
+                return True
+            self.path.unlink()
+        return False
+
+    def _require_room(self) -> None:
+        # A full disk is found out a fragment later than the frames were taken: better not to begin at all.
+        with self._losses():
+            if shutil.disk_usage(self.path.parent).free < _ROOM_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     @contextlib.contextmanager
     def _losses(self) -> Iterator[None]:

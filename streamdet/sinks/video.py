@@ -133,7 +133,8 @@ class Video:
         except SinkLost:
             # The frame comes again once the sink is opened again, in a new file: this one ends before it.
             del self._takes[frame.stream]
-            self._abandon(take.recording)
+            if not take.recording.abandon():
+                self._naming.give_back(take.recording.path)
             raise
         take.last_pts_s = frame.pts_s
         if self._options.max_fps is not None:
@@ -159,12 +160,6 @@ class Video:
         take = _Take(frame.epoch, looks, recording, Overlay(options.draw), due_s=frame.pts_s)
         self._takes[frame.stream] = take
         return take
-
-    def _abandon(self, recording: Recording) -> None:
-        recording.abandon()
-        if recording.frames == 0:
-            recording.path.unlink(missing_ok=True)
-            self._naming.give_back(recording.path)
 
     def _finish_ended(self) -> None:
         if not self._ended_s:

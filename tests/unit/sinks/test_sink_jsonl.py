@@ -177,9 +177,10 @@ def test_a_path_that_cannot_be_written_gives_one_clear_message(tmp_path, path, m
 
 
 def test_a_read_only_file_system_is_named_as_such(small_disk):
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    folder = small_disk(200)
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     with pytest.raises(SinkLost, match="records cannot be written: the file system is read-only"):
-        Jsonl(JsonlOptions(path=small_disk / "records.jsonl")).open()
+        Jsonl(JsonlOptions(path=folder / "records.jsonl")).open()
 
 
 def test_a_user_without_the_right_to_write_is_told_so(tmp_path, run_python):
@@ -219,12 +220,13 @@ def test_a_full_disk_gives_one_error_and_never_half_a_record(tmp_path, full_afte
 
 
 def test_no_space_left_on_a_real_file_system_says_so(small_disk):
-    sink = Jsonl(JsonlOptions(path=small_disk / "records.jsonl"))
+    folder = small_disk(200)
+    sink = Jsonl(JsonlOptions(path=folder / "records.jsonl"))
     sink.open()
     written, loss = write_until_lost(sink)
     assert "records cannot be written: no space left on the disk" == loss.what
     assert written > 0
-    assert written == len(records_of(small_disk / "records.jsonl"))
+    assert written == len(records_of(folder / "records.jsonl"))
     sink.close()
 
 

@@ -191,23 +191,36 @@ def noise(number: int) -> Picture:
 
 
 def test_a_full_disk_gives_one_error_and_leaves_a_playable_file(small_disk):
-    sink = Video(VideoOptions(path=small_disk / "out.mp4", crf=40))
+    folder = small_disk(5_000)
+    sink = Video(VideoOptions(path=folder / "out.mp4", crf=10))
     sink.open()
     written = 0
     with pytest.raises(SinkLost) as caught:  # noqa: PT012 - which frame fills the disk is not ours to say
-        for written in range(1000):
-            sink.write(make_result(written, picture=noise(written)))
+        for written in range(2000):
+            sink.write(make_result(written, picture=noise(written % 20)))
     assert "video cannot be written: no space left on the disk" == caught.value.what
     sink.close()
-    frames = len(decoded(small_disk / "out.mp4")[0])
-    assert 0 < frames <= written
-    # While the disk is full, trying again fails again and leaves no litter.
+    frames = len(decoded(folder / "out.mp4")[0])
+    assert written - 60 < frames <= written
+    # While the disk is full, trying again fails again, at once, and leaves no litter.
     for _ in range(5):
         sink.open()
-        with pytest.raises(SinkLost):
+        with pytest.raises(SinkLost, match="no space left on the disk"):
             sink.write(make_result(written, picture=noise(written)))
         sink.close()
-    assert {"out.mp4"} == set(os.listdir(small_disk))
+    assert {"out.mp4"} == set(os.listdir(folder))
+
+
+def test_a_file_that_cannot_be_finished_says_so_at_close_and_stays_playable(tmp_path, full_after):
+    sink = Video(VideoOptions(path=tmp_path / "out.mp4", crf=10))
+    sink.open()
+    for number in range(60):
+        sink.write(make_result(number, picture=noise(number % 20)))
+    size = (tmp_path / "out.mp4").stat().st_size
+    with full_after(size + 1000), pytest.raises(SinkLost, match="the file may not grow further"):
+        sink.close()
+    sink.close()
+    assert 25 <= len(decoded(tmp_path / "out.mp4")[0]) < 60
 
 
 def test_a_killed_process_leaves_a_playable_file_without_its_last_second_or_two(tmp_path, tests_folder):
