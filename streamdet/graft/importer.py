@@ -75,7 +75,7 @@ def import_model(
     nms = Nms(candidates=candidates, max_detections=max_detections, iou=iou)
     engine = graft(raw if free is None else free, chosen, network, len(names), normalisation, nms, fixed_batch)
     wanted = EngineInput(name=INPUT, size=network.size, colour=preparation.colour, fit=preparation.fit)
-    shown = _proof_pictures(wanted, pictures, fixed_batch or 1)
+    shown = _proof_pictures(wanted, pictures, network.batch)
     proof = prove(raw, network, chosen, engine, normalisation, shown, fixed_batch, path)
     model_bytes = engine.model.SerializeToString()
     manifest = manifest_of(

@@ -47,16 +47,13 @@ class Torchvision:
 
 
 def _padded(writer: GraphWriter, boxes: Tensor, label: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """n rows → the best DETECTIONS of them with a batch of one; what is missing has score 0."""
+    """n rows, best first → the first DETECTIONS of them with a batch of one; what is missing has score 0."""
 
-    def extended(tensor: Tensor, *dims: int) -> Tensor:
-        return writer.op("Concat", tensor, writer.constant(np.zeros((DETECTIONS, *dims))), axis=0)
+    def padded(tensor: Tensor, *dims: int) -> Tensor:
+        longer = writer.op("Concat", tensor, writer.constant(np.zeros((DETECTIONS, *dims))), axis=0)
+        return writer.reshape(writer.slice(longer, 0, 0, DETECTIONS), 1, DETECTIONS, *dims)
 
-    boxes, label, score = extended(boxes, 4), extended(label), extended(score)
-    best, row = writer.op_many("TopK", [score, writer.integers(DETECTIONS)], 2, axis=0, largest=1, sorted=1)
-    boxes = writer.reshape(writer.op("Gather", boxes, row, axis=0), 1, DETECTIONS, 4)
-    label = writer.reshape(writer.op("Gather", label, row, axis=0), 1, DETECTIONS)
-    return boxes, label, writer.reshape(best, 1, DETECTIONS)
+    return padded(boxes, 4), padded(label), padded(score)
 
 
 def labelled_heads(network: Network) -> tuple[Head, Head, Head] | None:
