@@ -40,7 +40,8 @@ def _gamma(value: float) -> int:
 
 
 PALETTE: tuple[Rgb, ...] = tuple(
-    _oklch((0.78, 0.68, 0.86)[number % 3], 0.17, 0.6 + number * _GOLDEN_ANGLE) for number in range(48)
+    _oklch((0.78, 0.68, 0.86)[number % 3], 0.17, 0.6 + number * _GOLDEN_ANGLE)
+    for number in range(42)  # so many that the last is far from the first, too
 )
 
 

@@ -1,0 +1,87 @@
+"""The catalogue: every kind, and what `--out` means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_results import make_result
+from pydantic import TypeAdapter, ValidationError
+
+from streamdet.errors import ConfigError
+from streamdet.frames import Event
+from streamdet.sinks.catalogue import CATALOGUE, AnySinkOptions, sink_from, sinks_for_out
+from streamdet.sinks.counting import Counting
+from streamdet.sinks.options import SinkOptions
+
+PATHS = {"jsonl": "a.jsonl", "video": "a.mp4", "mot": "a.csv", "images": "pictures"}
+
+
+def options_of(kind: str, folder: Path, **more: object) -> SinkOptions:
+    fields = {"kind": kind, **more} | ({"path": folder / PATHS[kind]} if kind in PATHS else {})
+    return TypeAdapter(AnySinkOptions).validate_python(fields)
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_every_kind_is_made_from_its_options_and_takes_results_and_events(kind, tmp_path):
+    sink = sink_from(options_of(kind, tmp_path), status=list)
+    assert kind == sink.name
+    sink.open()
+    if sink.accepts != "events":
+        sink.write(make_result(0))
+    if sink.accepts != "results":
+        sink.write(Event("stream_state", "gate", 0, fields={"state": "ended"}))
+    sink.close()
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_every_option_is_described_and_an_unknown_one_refused(kind, tmp_path):
+    fields = CATALOGUE[kind].options.model_fields
+    assert [] == [name for name, field in fields.items() if name != "kind" and not field.description]
+    assert kind == fields["kind"].default
+    with pytest.raises(ValidationError):
+        options_of(kind, tmp_path, colour="red")
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_a_sink_may_have_a_name_of_its_own(kind, tmp_path):
+    assert "mine" == sink_from(options_of(kind, tmp_path, name="mine"), status=list).name
+
+
+@pytest.mark.parametrize(
+    ("out", "kinds"),
+    [
+        ("-", ["terminal"]),
+        ("a/b.jsonl", ["jsonl"]),
+        ("a/B.MP4", ["video"]),
+        ("a.csv", ["mot"]),
+        ("a.jpg", ["images"]),
+        ("out/", ["jsonl", "video", "images"]),
+        ("out", ["jsonl", "video", "images"]),
+        ("out.d/", ["jsonl", "video", "images"]),
+    ],
+)
+def test_out_picks_the_sinks_by_its_ending(out, kinds):
+    assert kinds == [options.kind for options in sinks_for_out(out)]
+
+
+@pytest.mark.parametrize("out", ["a.avi", "a.json", "records.jsonl.gz"])
+def test_an_ending_that_says_nothing_is_refused_with_a_hint(out):
+    with pytest.raises(ConfigError) as caught:
+        sinks_for_out(out)
+    assert "hint: end the name with /" in str(caught.value)
+
+
+def test_a_folder_that_exists_may_have_any_name(tmp_path):
+    (tmp_path / "run.avi").mkdir()
+    assert 3 == len(sinks_for_out(str(tmp_path / "run.avi")))
+
+
+def test_the_counting_sink_counts():
+    sink = Counting()
+    sink.open()
+    sink.write(make_result(0, objects=3))
+    sink.write(make_result(1, known=False))
+    sink.write(Event("stream_state", "gate", 0, fields={"state": "ended"}))
+    sink.close()
+    assert (2, 1, 3, 1) == (sink.results, sink.unknown, sink.objects, sink.events)
