@@ -20,6 +20,8 @@ Pixels = npt.NDArray[np.uint8]
 
 _PLANS_KEPT = 64  # sizes of pictures in use at a time; beyond it the oldest plan is made again when needed
 _MOST_SAMPLES = 4  # per pixel and direction, where a warp shrinks
+_FARTHEST_PX = 1e6  # corners beyond are nonsense, and would overflow
+_LEAST_TURN = 1e-3  # px², twice the area of a corner's triangle
 _log = logging.getLogger(__name__)
 
 
@@ -163,11 +165,14 @@ class Warp:
         self._colour: ColourOrder = colour
         self._warp: Callable[..., None] = _fastest().warp
 
-    def write(self, picture: Picture, corners: npt.NDArray[np.float32], out: Pixels) -> None:
+    def write(self, picture: Picture, corners: npt.NDArray[np.float32], out: Pixels) -> bool:
         """Fill `out` [C, h, w] from corners [4, 2] in pixels as shown: top left, top right, bottom right, bottom left.
 
-        What lies beyond the picture repeats its edge. Where the crop shrinks, up to 4 × 4 samples are averaged.
+        What lies beyond the picture repeats its edge. Where the crop shrinks, up to 4 × 4 samples are averaged. False,
+        and nothing written, where the corners do not span a convex quadrilateral: there is no such view.
         """
+        if not _convex(corners):
+            return False
         flat = flat_planes(picture)
         planes = tuple(plane for plane, _ in flat)
         layout = LAYOUTS[picture.format]
@@ -185,6 +190,17 @@ class Warp:
             int(np.clip(round(max(edges[1], edges[3]) / height), 1, _MOST_SAMPLES)),
             out,
         )
+        return True
+
+
+def _convex(corners: npt.NDArray[np.float32]) -> bool:
+    """Whether the corners turn one way all around and enclose something."""
+    if not (np.abs(corners) < _FARTHEST_PX).all():  # also where one is not a number
+        return False
+    edge = np.roll(corners, -1, axis=0).astype(np.float64) - corners
+    after = np.roll(edge, -1, axis=0)
+    turn = edge[:, 0] * after[:, 1] - edge[:, 1] * after[:, 0]
+    return bool((turn > _LEAST_TURN).all() or (turn < -_LEAST_TURN).all())
 
 
 def _as_stored(
