@@ -47,7 +47,7 @@ _BY_LINE: tuple[tuple[str, LossCause], ...] = (
     (r"\b404 \(?Not Found|\b454 \(?Session|No such file or directory|No such device", "not_found"),
     (r"failed to resolve hostname|No route to host|Network is unreachable", "unreachable"),
     (r"Connection refused", "refused"),
-    (r"timed out", "timeout"),
+    (r"timed out|immediate exit", "timeout"),
     (r"could not find codec parameters|unknown codec|no decoder", "codec"),
     (r"Connection reset|Broken pipe|End of file|ends prematurely", "ended"),
 )
@@ -84,8 +84,19 @@ class Verdict:
     words: str
 
 
-def classify(number: int | None, words: str, lines: Sequence[str], phase: Phase) -> Verdict:
-    """From an error's number and text, and the log lines before it (redacted), to one cause."""
+def classify(
+    number: int | None,
+    words: str,
+    lines: Sequence[str],
+    phase: Phase,
+    *,
+    secure: bool = False,
+    waited_out: bool = False,
+) -> Verdict:
+    """From an error's number and text, and the log lines before it (redacted), to one cause.
+
+    `secure` says that the address asks for TLS, `waited_out` that the whole deadline had passed.
+    """
     cause: LossCause | None = _BY_NUMBER.get(number) if number is not None else None
     said = words
     if cause is None:
@@ -94,6 +105,13 @@ def classify(number: int | None, words: str, lines: Sequence[str], phase: Phase)
             if line is not None:
                 cause, said = found, line
                 break
+    if cause is None and waited_out:
+        cause = "timeout"
+    if cause is None and number == errno.EIO and secure and phase == "opening":
+        cause = "tls"  # a handshake with a server that does not speak TLS fails without a word
+    if cause == "unreachable" and "resolve" in said:
+        # The name is left out: in a URL with an unquoted password it may be a part of the password.
+        said = "the name does not resolve"
     if cause is None and number == INVALID_DATA and phase == "opening":
         cause, said = "no_video", "no format that FFmpeg can read"
     if cause == "tls" and phase == "playing":

@@ -37,6 +37,4 @@ class SourceOptions(BaseModel):
     isolate: bool | None = Field(
         default=None, description="Decode in a child process that can be killed; by default cameras only."
     )
-    isolate_slots: int = Field(
-        default=16, ge=2, le=256, description="Pictures an isolated source may have out at once."
-    )
+    isolate_slots: int = Field(default=16, ge=2, le=64, description="Pictures an isolated source may have out at once.")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BAD_READS_IN_A_ROW = 64  # of a damaged file, before it counts as ended
 _PICTURE_TYPE_I = 1
+_SECURE = ("rtsps:", "https:")
 _TEXT_ART = ("tty",)  # FFmpeg "plays" any text file as a film of its letters
 
 
@@ -85,6 +86,7 @@ class Reader:
         # A server may drip: FFmpeg's deadline counts silence, this one the whole of connecting. It is polled only
         # while opening, so that reading stays free of the GIL.
         timeout = (access.deadline_s, None) if access.remote else None
+        started_s = time.monotonic()
         try:
             with captured_lines() as lines:
                 self._container = self._av.open(
@@ -95,7 +97,8 @@ class Reader:
                     timeout=timeout,
                 )
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
-            self._lose(error, lines, "opening")
+            waited_out = access.remote and time.monotonic() - started_s >= access.deadline_s
+            self._lose(error, lines, "opening", waited_out)
         try:
             self._choose_stream()
         except BaseException:
@@ -232,10 +235,12 @@ class Reader:
 
     # ---- ending ----
 
-    def _lose(self, error: Exception, lines: list[str], phase: Phase) -> NoReturn:
+    def _lose(self, error: Exception, lines: list[str], phase: Phase, waited_out: bool = False) -> NoReturn:
         scrub(error)
         words = getattr(error, "strerror", None) or str(error)
-        verdict = classify(getattr(error, "errno", None), words, lines, phase)
+        secure = self._access.url.lower().startswith(_SECURE)
+        number = getattr(error, "errno", None)
+        verdict = classify(number, words, lines, phase, secure=secure, waited_out=waited_out)
         raise loss(verdict.cause, where=self._access.shown, got=verdict.words) from error
 
     def _opened(self) -> InputContainer:
