@@ -76,10 +76,12 @@ class Overlay:
             for row in reversed(range(len(found))):
                 self._draw_points(pen, found.keypoints[row], colours[row])
         if self._options.labels:
+            labels = []
             for row in range(len(found)):
                 variants = _label_texts(found, tracks, row, self._options.scores)
                 tiles = [pen.tile(text, ink_on(colours[row]), colours[row]) for text in variants]
-                tile, left, top = places.choose(tiles, corners[row])
+                labels.append(places.choose(tiles, corners[row]))
+            for tile, left, top in reversed(labels):
                 pen.canvas.paste(tile, left, top)
 
     def _draw_points(self, pen: _Pen, points: npt.NDArray[np.float32], colour: Rgb) -> None:

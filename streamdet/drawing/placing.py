@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from streamdet.drawing.canvas import Tile
 
-_CROWD = 40  # beyond so many labels nothing is legible anyway, and looking for room would take longer than drawing
+_CROWD = 80  # beyond so many labels there is no room to be found, and looking for it would take longer than drawing
 
 
 class Places:
@@ -23,31 +23,27 @@ class Places:
     def choose(self, tiles: Sequence[Tile], box: tuple[int, int, int, int]) -> tuple[Tile, int, int]:
         """A tile out of `tiles` (fullest form first) and where its corner goes.
 
-        Above the box, else just inside it, else below; a shorter form rather than hiding another label; and where
-        nothing is free, the shortest form above.
+        Above the box, else just inside it, else below; at each of these the fullest form that hides no other label.
+        Where nothing is free, the shortest form above.
         """
-        for tile in tiles:
-            for left, top in self._spots(tile, box):
-                if self._free(left, top, *tile.size):
-                    return self._take(tile, left, top)
-        tile = tiles[-1]
-        left, top = self._spots(tile, box)[0]
-        return self._take(tile, left, top)
+        shortest = tiles[-1]
+        if len(self._taken) < _CROWD:
+            for spot in range(3):
+                for tile in tiles:
+                    left, top = self._spot(tile, box, spot)
+                    if self._free(left, top, *tile.size):
+                        return self._take(tile, left, top)
+        left, top = self._spot(shortest, box, 0)
+        return self._take(shortest, left, top)
 
-    def _spots(self, tile: Tile, box: tuple[int, int, int, int]) -> list[tuple[int, int]]:
+    def _spot(self, tile: Tile, box: tuple[int, int, int, int], spot: int) -> tuple[int, int]:
         left, top, _, bottom = box
         width, height = tile.size
         left = max(min(left, self._width - width), 0)
-        inside = max(top, 0)
-        above = (left, top - height)
-        spots = [(left, inside), (left, bottom)]
-        if above[1] >= 0:
-            spots.insert(0, above)
-        return [(x, min(y, max(self._height - height, 0))) for x, y in spots]
+        top = (top - height, top, bottom)[spot]
+        return left, max(min(top, self._height - height), 0)
 
     def _free(self, left: int, top: int, width: int, height: int) -> bool:
-        if len(self._taken) > _CROWD:
-            return True
         right, bottom = left + width, top + height
         return not any(left < r and x < right and top < b and y < bottom for x, y, r, b in self._taken)
 
