@@ -148,8 +148,10 @@ def _pick(
         zero = writer.constant(0, np.int32) if name == "class_id" else writer.constant(0.0)
         return writer.op("Where", held, writer.op("GatherElements", tensor, chosen, axis=1), zero, name=name)
     rows = _rows(writer, tensor, chosen, int(np.prod(dims)))
-    clean = writer.op("Where", writer.unsqueeze(held, 2), rows, writer.constant(0.0))
-    return writer.reshape(clean, 0, 0, *dims, name=name)
+    held = writer.unsqueeze(held, 2)
+    if len(dims) == 1:
+        return writer.op("Where", held, rows, writer.constant(0.0), name=name)
+    return writer.reshape(writer.op("Where", held, rows, writer.constant(0.0)), 0, 0, *dims, name=name)
 
 
 def _truncated(writer: GraphWriter, best: Tensor, valid: Tensor, floor: float) -> Tensor:

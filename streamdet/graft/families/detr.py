@@ -59,7 +59,7 @@ class Detr:
         if pair is None:
             raise wrong_form(self.name, network, self.title)
         rows = writer.op("Mul", float_head(writer, pair[0]), writer.constant([[[*network.size, *network.size]]]))
-        boxes_from_centres(writer, writer.slice(rows, 2, 0, 2), writer.slice(rows, 2, 2, 4))
+        boxes_from_centres(writer, *writer.split(rows, 2, 2, 2))
         scores = float_head(writer, pair[1])
         writer.op("Identity" if is_probability(network, pair[1]) else "Sigmoid", scores, name=CUT_SCORES)
         return CutShape(pair[0].shape[1], classes)

@@ -29,10 +29,11 @@ def boxes_from_corners(writer: GraphWriter, corners: Tensor, size: tuple[int, in
         writer.op("Mul", corners, writer.constant([[[*size, *size]]]), name=CUT_BOXES)
 
 
-def scores_from_objectness(writer: GraphWriter, head: Tensor, classes: int) -> None:
-    """[B, N, 5 + C], objectness before the classes → `sd_scores`."""
-    objectness = writer.slice(head, 2, 4, 5)
-    writer.op("Mul", objectness, writer.slice(head, 2, 5, 5 + classes), name=CUT_SCORES)
+def boxes_objectness_classes(writer: GraphWriter, rows: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Rows [B, N, 5 + C] → places and sizes [B, N, 2]; objectness times class is written as `sd_scores`."""
+    place, size, objectness, chances = writer.split(rows, 2, 2, 2, 1, classes)
+    writer.op("Mul", objectness, chances, name=CUT_SCORES)
+    return place, size
 
 
 def scores_from_labels(writer: GraphWriter, score: Tensor, label: Tensor, classes: int, first_label: int = 0) -> None:

@@ -47,10 +47,11 @@ class Yolov10:
         if head is None:
             raise wrong_form(self.name, network, self.title)
         rows = float_head(writer, head)
-        boxes_from_corners(writer, writer.slice(rows, 2, 0, 4))
-        score, label = (writer.squeeze(writer.slice(rows, 2, at, at + 1), 2) for at in (4, 5))
-        scores_from_labels(writer, score, label, classes)
-        return CutShape(head.shape[1], classes, write_keypoints(writer, network, rows, 6))
+        columns = head.shape[2] - 6
+        corners, score, label, *points = writer.split(rows, 2, 4, 1, 1, *([columns] if columns else []))
+        boxes_from_corners(writer, corners)
+        scores_from_labels(writer, writer.squeeze(score, 2), writer.squeeze(label, 2), classes)
+        return CutShape(head.shape[1], classes, write_keypoints(writer, network, points))
 
 
 def _head(network: Network) -> Head | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamdet.graft.families.contract import STRIDES, Head, Network, Preparation, only_head, strides_of, wrong_form
-from streamdet.graft.families.pieces import boxes_from_centres, float_head, scores_from_objectness
+from streamdet.graft.families.pieces import boxes_from_centres, boxes_objectness_classes, float_head
 from streamdet.graft.nms_graph import CutShape
 from streamdet.graft.writer import GraphWriter
 
@@ -33,9 +33,8 @@ class Yolov5:
         head = _head(network)
         if head is None:
             raise wrong_form(self.name, network, self.title)
-        rows = float_head(writer, head)
-        boxes_from_centres(writer, writer.slice(rows, 2, 0, 2), writer.slice(rows, 2, 2, 4))
-        scores_from_objectness(writer, rows, classes)
+        place, size = boxes_objectness_classes(writer, float_head(writer, head), classes)
+        boxes_from_centres(writer, place, size)
         return CutShape(head.shape[1], classes)
 
 

@@ -46,24 +46,24 @@ class Yolov8:
         if head is None:
             raise wrong_form(self.name, network, self.title)
         rows = writer.op("Transpose", float_head(writer, head), perm=[0, 2, 1])  # [B, N, 4 + C + …]
-        boxes_from_centres(writer, writer.slice(rows, 2, 0, 2), writer.slice(rows, 2, 2, 4))
-        writer.slice(rows, 2, 4, 4 + classes, name=CUT_SCORES)
-        extras = write_keypoints(writer, network, rows, 4 + classes)
-        return CutShape(head.shape[2], classes, extras)
+        columns = int(np.prod(keypoint_shape(network) or (0,)))
+        place, size, scores, *points = writer.split(rows, 2, 2, 2, classes, *([columns] if columns else []))
+        boxes_from_centres(writer, place, size)
+        writer.op("Identity", scores, name=CUT_SCORES)
+        return CutShape(head.shape[2], classes, write_keypoints(writer, network, points))
 
 
-def write_keypoints(writer: GraphWriter, network: Network, rows: Tensor, first: int) -> dict[str, tuple[int, ...]]:
-    """The columns from `first` on as `sd_keypoints` [B, N, P, 3], where the file says that they are keypoints."""
+def write_keypoints(writer: GraphWriter, network: Network, columns: list[Tensor]) -> dict[str, tuple[int, ...]]:
+    """The last columns as `sd_keypoints` [B, N, P, 3], where the file says that it has them."""
     shape = keypoint_shape(network)
     if shape is None:
         return {}
     points, numbers = shape
-    columns = writer.slice(rows, 2, first, first + points * numbers)
     name = CUT_EXTRAS["keypoints"]
     if numbers == 3:
-        writer.reshape(columns, 0, 0, points, 3, name=name)
+        writer.reshape(columns[0], 0, 0, points, 3, name=name)
     else:  # no visibility is told: every point counts as seen
-        pairs = writer.reshape(columns, 0, 0, points, 2)
+        pairs = writer.reshape(columns[0], 0, 0, points, 2)
         seen = writer.op("Add", writer.op("Mul", writer.column(pairs, 0), writer.constant(0.0)), writer.constant(1.0))
         writer.op("Concat", pairs, seen, name=name, axis=3)
     return {"keypoints": (points, 3)}

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.graft.families.contract import Head, Network, Preparation, only_head, strides_of, wrong_form
-from streamdet.graft.families.pieces import boxes_from_centres, float_head, scores_from_objectness
+from streamdet.graft.families.pieces import boxes_from_centres, boxes_objectness_classes, float_head
 from streamdet.graft.nms_graph import CutShape
 from streamdet.graft.writer import GraphWriter
 
@@ -36,14 +36,12 @@ class Yolox:
         head = _head(network)
         if head is None:
             raise wrong_form(self.name, network, self.title)
-        rows = float_head(writer, head)
-        place, size = writer.slice(rows, 2, 0, 2), writer.slice(rows, 2, 2, 4)
+        place, size = boxes_objectness_classes(writer, float_head(writer, head), classes)
         if network.is_bare(head):
             origin, stride = (writer.constant(table[None]) for table in grid(network, head.shape[1]))
             place = writer.op("Mul", writer.op("Add", place, origin), stride)
             size = writer.op("Mul", writer.op("Exp", size), stride)
         boxes_from_centres(writer, place, size)
-        scores_from_objectness(writer, rows, classes)
         return CutShape(head.shape[1], classes)
 
 
