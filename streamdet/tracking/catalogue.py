@@ -1,23 +1,31 @@
-"""Every tracker by name; one line per tracker."""
+"""Every tracker by name; a new one is one line in the union and one in the table."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from streamdet.tracking.bytetrack import ByteTrack, ByteTrackOptions
 from streamdet.tracking.contract import Tracker
+from streamdet.tracking.ocsort import OcSort, OcSortOptions
+from streamdet.tracking.options import LifeOptions
+from streamdet.tracking.sort import Sort, SortOptions
 
-TrackerOptions = Annotated[ByteTrackOptions, Field(discriminator="kind")]
+TrackerOptions = Annotated[ByteTrackOptions | OcSortOptions | SortOptions, Field(discriminator="kind")]
 
-TRACKERS = {"bytetrack": (ByteTrackOptions, ByteTrack)}
+TRACKERS: Mapping[type[LifeOptions], Callable[..., Tracker]] = {
+    ByteTrackOptions: ByteTrack,
+    OcSortOptions: OcSort,
+    SortOptions: Sort,
+}
 
 
-def make_tracker(options: ByteTrackOptions, *, previous: Tracker | None = None, gap_s: float | None = None) -> Tracker:
+def make_tracker(options: Any, *, previous: Tracker | None = None, gap_s: float | None = None) -> Tracker:
     """The tracker for one stream and epoch.
 
-    With `previous`, the tracker of the epoch before, and the seconds between the two, its tracks are taken up again
-    where `options.reassociate_s` allows.
+    With `previous`, the finished tracker of the epoch before, and the seconds between the two, its tracks are taken
+    up again where `options.reassociate_s` allows.
     """
-    return ByteTrack(options, previous=previous, gap_s=gap_s)
+    return TRACKERS[type(options)](options, previous=previous, gap_s=gap_s)

@@ -21,6 +21,8 @@ TENTATIVE, CONFIRMED, LOST = 1, 2, 3  # TrackState as plain numbers, for the ker
 REASONS = ("", "lost", "left", "duplicate", "time_gap", "epoch_end")
 ENDED_LOST, ENDED_LEFT, ENDED_DUPLICATE, ENDED_GAP, ENDED_EPOCH = range(1, 6)
 
+NOMINAL_FPS = 30.0  # noise and velocities are per nominal frame, and elapsed time is counted in these
+
 PATH_POINTS = 64  # a path longer than this is thinned to every second point
 VOTES = 4  # classes that a track's vote holds apart
 OBSERVATIONS = 16  # OC-SORT looks back a tenth of a second: enough up to 160 frames per second

@@ -12,7 +12,7 @@ from numba.core.caching import FunctionCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FAMILY = ("columns.py", "kernels.py", "lifecycle.py", "cascade.py")
+FAMILY = ("columns.py", "kernels.py", "lifecycle.py", "cascade.py", "momentum.py")
 
 
 def _fingerprint() -> str:
@@ -33,6 +33,18 @@ class _FamilyCache(FunctionCache):  # type: ignore[misc]
 
 def compiled(function: F) -> F:
     """The function as machine code, built at its first call on this machine and read from the cache after that."""
-    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    return _compile(function, forceinline=False)
+
+
+def inlined(function: F) -> F:
+    """The same, for the small ones that run once per track or pair: woven into their callers.
+
+    Handing a struct of arrays over costs more than what they do; weaving in the large ones would triple the build.
+    """
+    return _compile(function, forceinline=True)
+
+
+def _compile(function: F, forceinline: bool) -> F:
+    dispatcher = njit(nogil=True, error_model="numpy", forceinline=forceinline)(function)
     dispatcher._cache = _FamilyCache(function)
     return cast(F, dispatcher)

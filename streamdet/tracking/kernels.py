@@ -30,13 +30,19 @@ from streamdet.tracking.columns import (
     VV,
     Scratch,
 )
-from streamdet.tracking.compiled import compiled
+from streamdet.tracking.compiled import compiled, inlined
 
 POSITION_STD = 1 / 20  # of a box's width or height, per nominal frame (1/30 s) and per measurement
 VELOCITY_STD = 1 / 160  # the same, of its change
 
 
-@compiled
+@inlined
+def sides(xyxy: F64, row: int) -> tuple[float, float, float, float]:
+    """One box as four numbers; a slice would cost a reference count in the innermost loop."""
+    return xyxy[row, 0], xyxy[row, 1], xyxy[row, 2], xyxy[row, 3]
+
+
+@inlined
 def iou(
     left: float, top: float, right: float, bottom: float, left2: float, top2: float, right2: float, bottom2: float
 ) -> float:
@@ -49,7 +55,7 @@ def iou(
     return inter / ((right - left) * (bottom - top) + (right2 - left2) * (bottom2 - top2) - inter)
 
 
-@compiled
+@inlined
 def height_overlap(top: float, bottom: float, top2: float, bottom2: float) -> float:
     """Overlap of two vertical spans over their union: what HMIoU multiplies IoU by."""
     return max(min(bottom, bottom2) - max(top, top2), 0.0) / (max(bottom, bottom2) - min(top, top2))
@@ -159,7 +165,7 @@ def _flip(start: int, end_row: int, end_col: int, work: Scratch) -> None:
         col = following
 
 
-@compiled
+@inlined
 def predict(real: F64, slot: int, steps: float) -> None:
     """The filter, `steps` nominal frames on: four independent filters of position and velocity.
 
@@ -181,7 +187,7 @@ def predict(real: F64, slot: int, steps: float) -> None:
     place(real, slot)
 
 
-@compiled
+@inlined
 def place(real: F64, slot: int) -> None:
     """Writes the filter's box as xyxy; a side never shrinks below a tenth of its last measured length."""
     for axis in range(2):
@@ -190,7 +196,7 @@ def place(real: F64, slot: int) -> None:
         real[BOX + 2 + axis, slot] = real[POSITION + axis, slot] + half
 
 
-@compiled
+@inlined
 def correct(real: F64, slot: int, left: float, top: float, right: float, bottom: float) -> None:
     """The filter, given a measured box."""
     measured = ((left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top)
@@ -209,7 +215,7 @@ def correct(real: F64, slot: int, left: float, top: float, right: float, bottom:
     place(real, slot)
 
 
-@compiled
+@inlined
 def begin_filter(real: F64, slot: int, left: float, top: float, right: float, bottom: float) -> None:
     """The filter of a box seen for the first time."""
     measured = ((left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top)
@@ -225,28 +231,35 @@ def begin_filter(real: F64, slot: int, left: float, top: float, right: float, bo
     place(real, slot)
 
 
-@compiled
+@inlined
 def move(real: F64, slot: int, motion: F64) -> None:
-    """The filter after the camera moved: `motion` [2, 3] maps where things were onto where they are now.
+    """The filter after the camera moved: `motion` [2, 3] maps where things were onto where they are now."""
+    zoom = move_filter(real, 0, slot, motion)
+    real[SCALE, slot] *= zoom
+    real[SCALE + 1, slot] *= zoom
+    place(real, slot)
 
-    Squaring its entries onto the variances keeps the four filters independent.
+
+@inlined
+def move_filter(real: F64, base: int, slot: int, motion: F64) -> float:
+    """Moves the filter that stands in the rows from `base` on; the zoom.
+
+    Squaring the entries of the motion onto the variances keeps the four filters independent.
     """
     a, b, c, d = motion[0, 0], motion[0, 1], motion[1, 0], motion[1, 1]
     zoom = np.sqrt(abs(a * d - b * c))
-    for block in (POSITION, VELOCITY):
+    for block in (base + POSITION, base + VELOCITY):
         x, y = real[block, slot], real[block + 1, slot]
         real[block, slot] = a * x + b * y
         real[block + 1, slot] = c * x + d * y
         real[block + 2, slot] *= zoom
         real[block + 3, slot] *= zoom
-    real[POSITION, slot] += motion[0, 2]
-    real[POSITION + 1, slot] += motion[1, 2]
-    for block in (PP, PV, VV):
+    real[base + POSITION, slot] += motion[0, 2]
+    real[base + POSITION + 1, slot] += motion[1, 2]
+    for block in (base + PP, base + PV, base + VV):
         across, down = real[block, slot], real[block + 1, slot]
         real[block, slot] = a * a * across + b * b * down
         real[block + 1, slot] = c * c * across + d * d * down
         real[block + 2, slot] *= zoom * zoom
         real[block + 3, slot] *= zoom * zoom
-    real[SCALE, slot] *= zoom
-    real[SCALE + 1, slot] *= zoom
-    place(real, slot)
+    return float(zoom)

@@ -6,8 +6,8 @@ import numpy as np
 
 from streamdet.tracking import columns as c
 from streamdet.tracking.columns import F64, I64, Columns, Scratch
-from streamdet.tracking.compiled import compiled
-from streamdet.tracking.kernels import assign, begin_filter, correct, height_overlap, iou, move, predict
+from streamdet.tracking.compiled import compiled, inlined
+from streamdet.tracking.kernels import assign, begin_filter, correct, height_overlap, iou, move, predict, sides
 
 
 @compiled
@@ -19,7 +19,7 @@ def open_frame(tracks: Columns, work: Scratch, rows: int, steps: float, motion: 
         tally[c.N_FREE] += 1
     tally[c.N_STARTED] = tally[c.N_ENDED] = tally[c.N_COASTING] = 0
     for row in range(rows):
-        left, top, right, bottom = work.xyxy[row]
+        left, top, right, bottom = sides(work.xyxy, row)
         work.row[c.ROW_SLOT, row] = -1
         work.row[c.ROW_USABLE, row] = 0
         if not np.isfinite(left + top + right + bottom + work.score[row]):
@@ -79,14 +79,14 @@ def pair(
         right, bottom = tracks.real[c.BOX + 2, slot], tracks.real[c.BOX + 3, slot]
         for col in range(rows):
             row = work.row[c.CHOSEN, col]
-            box = work.xyxy[row]
-            if box[2] <= left or box[0] >= right or box[3] <= top or box[1] >= bottom:
+            left2, top2, right2, bottom2 = sides(work.xyxy, row)
+            if right2 <= left or left2 >= right or bottom2 <= top or top2 >= bottom:
                 continue
             if by_class and work.row[c.ROW_CLASS, row] != tracks.whole[c.CLASS, slot]:
                 continue
-            similarity = iou(left, top, right, bottom, box[0], box[1], box[2], box[3])
+            similarity = iou(left, top, right, bottom, left2, top2, right2, bottom2)
             if modulated:
-                similarity *= height_overlap(top, bottom, box[1], box[3])
+                similarity *= height_overlap(top, bottom, top2, bottom2)
             if fused:
                 similarity *= work.score[row]
             if similarity > floor:
@@ -106,7 +106,7 @@ def take(tracks: Columns, work: Scratch, slots: int, pts_s: float, min_hits: int
             match(tracks, work, work.slot[c.CHOSEN_SLOT, index], work.row[c.CHOSEN, col], pts_s, min_hits, life_s)
 
 
-@compiled
+@inlined
 def begin(tracks: Columns, work: Scratch, row: int, pts_s: float, confirmed: bool, life_s: float) -> None:
     """A row that no track claims becomes a track."""
     tally, whole, real = tracks.tally, tracks.whole, tracks.real
@@ -126,17 +126,17 @@ def begin(tracks: Columns, work: Scratch, row: int, pts_s: float, confirmed: boo
     real[c.FIRST_S, slot] = pts_s
     real[c.LIFE_S, slot] = life_s
     real[c.BEST + 1, slot] = -1.0
-    left, top, right, bottom = work.xyxy[row]
+    left, top, right, bottom = sides(work.xyxy, row)
     begin_filter(real, slot, left, top, right, bottom)
     _see(tracks, work, slot, row, pts_s)
     if confirmed:
         confirm(tracks, slot)
 
 
-@compiled
+@inlined
 def match(tracks: Columns, work: Scratch, slot: int, row: int, pts_s: float, min_hits: int, life_s: float) -> None:
     """A track takes a row: the filter is corrected, and what is known of the object grows."""
-    left, top, right, bottom = work.xyxy[row]
+    left, top, right, bottom = sides(work.xyxy, row)
     correct(tracks.real, slot, left, top, right, bottom)
     _see(tracks, work, slot, row, pts_s)
     whole = tracks.whole
@@ -152,7 +152,7 @@ def match(tracks: Columns, work: Scratch, slot: int, row: int, pts_s: float, min
         confirm(tracks, slot)
 
 
-@compiled
+@inlined
 def confirm(tracks: Columns, slot: int) -> None:
     """From here on the track is believed, and announced."""
     tracks.whole[c.STATE, slot] = c.CONFIRMED
@@ -160,15 +160,16 @@ def confirm(tracks: Columns, slot: int) -> None:
     tracks.tally[c.N_STARTED] += 1
 
 
-@compiled
+@inlined
 def lose(tracks: Columns, slot: int) -> None:
-    """No row matched a confirmed track: it coasts, and its size stands still."""
-    tracks.whole[c.STATE, slot] = c.LOST
+    """No row matched: a confirmed track coasts, and its size stands still."""
+    if tracks.whole[c.STATE, slot] == c.CONFIRMED:
+        tracks.whole[c.STATE, slot] = c.LOST
     tracks.real[c.VELOCITY + 2, slot] = 0.0
     tracks.real[c.VELOCITY + 3, slot] = 0.0
 
 
-@compiled
+@inlined
 def end(tracks: Columns, slot: int, reason: int) -> None:
     """The track is over; `close_frame` takes it out of the list."""
     tracks.whole[c.REASON, slot] = reason
@@ -180,11 +181,11 @@ def end_overdue(tracks: Columns, pts_s: float) -> None:
     for index in range(tracks.tally[c.N_LIVE]):
         slot = tracks.lists[c.LIVE, index]
         unmatched_s = pts_s - tracks.real[c.LAST_S, slot]
-        if tracks.whole[c.STATE, slot] == c.LOST and unmatched_s > tracks.real[c.LIFE_S, slot] + 1e-6:
+        if not tracks.whole[c.REASON, slot] and unmatched_s > tracks.real[c.LIFE_S, slot] + 1e-6:
             end(tracks, slot, c.ENDED_LEFT if _left(tracks, slot) else c.ENDED_LOST)
 
 
-@compiled
+@inlined
 def _left(tracks: Columns, slot: int) -> bool:
     """Whether it was last seen moving out over the edge of all that the stream has shown, or is believed beyond it."""
     real = tracks.real
@@ -223,7 +224,7 @@ def close_frame(tracks: Columns, work: Scratch, rows: int, out_id: I64, out_smoo
     tally[c.N_LIVE] = kept
 
 
-@compiled
+@inlined
 def _see(tracks: Columns, work: Scratch, slot: int, row: int, pts_s: float) -> None:
     """Notes all that a matched row tells."""
     whole, real, score = tracks.whole, tracks.real, work.score[row]
@@ -244,11 +245,11 @@ def _see(tracks: Columns, work: Scratch, slot: int, row: int, pts_s: float) -> N
         for side in range(4):
             real[c.BEST + 2 + side, slot] = work.xyxy[row, side]
     _vote(whole, real, slot, work.row[c.ROW_CLASS, row], score)
-    left, top, right, bottom = work.xyxy[row]
+    left, top, right, bottom = sides(work.xyxy, row)
     _walk(tracks, slot, pts_s, (left + right) / 2.0, (top + bottom) / 2.0)
 
 
-@compiled
+@inlined
 def _vote(whole: I64, real: F64, slot: int, class_id: int, score: float) -> None:
     """The class with the most score so far; a newcomer takes the seat, and the weight, of the weakest of four."""
     at, weakest = -1, 0
@@ -269,7 +270,7 @@ def _vote(whole: I64, real: F64, slot: int, class_id: int, score: float) -> None
     whole[c.CLASS, slot] = whole[c.VOTE_CLASS + leader, slot]
 
 
-@compiled
+@inlined
 def _walk(tracks: Columns, slot: int, pts_s: float, x: float, y: float) -> None:
     """Adds a point to the path, which is thinned to every second point, and twice the step, when it is full."""
     count, path = tracks.whole[c.PATH_COUNT, slot], tracks.path[slot]

@@ -14,8 +14,7 @@ from streamdet.tracking.contract import Tracker
 from streamdet.tracking.options import LifeOptions
 from streamdet.tracking.path import simplified
 
-NOMINAL_FPS = 30.0
-FIRST_CAPACITY = 64
+FIRST_CAPACITY = 72
 
 
 Step = Callable[..., None]  # (tracks, work, rules, rows, pts_s, steps, motion, moved, instant, ids, smooth, states)
@@ -135,7 +134,7 @@ class ColumnTracker:
             return 0.0, ()
         elapsed = self._now_s - now
         if 0 < elapsed <= self._options.max_gap_s:
-            return elapsed * NOMINAL_FPS, ()
+            return elapsed * c.NOMINAL_FPS, ()
         if elapsed <= 0:
             self._time_refused["time_backwards" if elapsed < 0 else "time_standing"] += 1
             if elapsed >= -self._options.max_gap_s:
