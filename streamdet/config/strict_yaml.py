@@ -146,7 +146,8 @@ class _Reader:
         """`${NAME}` and `${NAME:-default}` from the environment."""
 
         def value(match: re.Match[str]) -> str:
-            found = os.environ.get(match["name"], match["default"])
+            default: str | None = match["default"]
+            found = os.environ.get(match["name"], default)
             if found is None:
                 self._problem(
                     location,

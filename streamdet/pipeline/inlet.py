@@ -14,7 +14,7 @@ class Credits:
     """How many frames a recorded stream may have in flight. The source waits here, never a worker."""
 
     def __init__(self, limit: int, clock: Clock) -> None:
-        self._free = limit
+        self._limit = self._free = limit
         self._clock = clock
         self._changed = threading.Condition()
         self._closed = False
@@ -28,6 +28,12 @@ class Credits:
                 return False
             self._free -= 1
             return True
+
+    @property
+    def all_home(self) -> bool:
+        """No frame of the stream is anywhere in the pipeline, nor waits for a sink that must have it."""
+        with self._changed:
+            return self._free >= self._limit
 
     def give_back(self) -> None:
         """A frame left the pipeline."""

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from streamdet.errors import ConfigError, StreamdetError
@@ -76,6 +76,7 @@ class Pipeline:
         self,
         sinks: Sequence[Sink] = (),
         *,
+        loop: Sink | None = None,  # the caller's own loop over results: however long it takes, it is not given up
         meter: Meter | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
@@ -92,10 +93,17 @@ class Pipeline:
         self._roads: dict[str, Road] = {}
         self._removed: deque[StreamStatus] = deque(maxlen=1000)  # remembered for the report
         self._crews: dict[int, Crew] = {}
+        self._waiting: deque[tuple[str, Callable[[], Stream]]] = deque()
+        self._failed: list[str] = []  # of those already taken out
+        self._queued: set[str] = set()  # names of the queue's streams that play now
+        self._at_once = 0
+        self._on_done: Callable[[str, StreamStatus], None] = lambda name, status: None
         self._started = self._stopping = False
         self._error: StreamdetError | None = None
         self._told_drops: dict[str, dict[str, int]] = {}
         self._outlets = [self._outlet(sink) for sink in sinks]
+        if loop is not None:
+            self._outlets.append(Outlet(loop, self._clock, self.meter, give_up_s=float("inf"), queue_limit=2))
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._supervising = True
 
@@ -126,6 +134,20 @@ class Pipeline:
             if self._started:
                 self._staff()
                 road.shell.start()
+
+    def queue(
+        self,
+        entries: Iterable[tuple[str, Callable[[], Stream]]],
+        at_once: int,
+        on_done: Callable[[str, StreamStatus], None] = lambda name, status: None,
+    ) -> None:
+        """Streams to play so many at a time, each made when its turn comes, `on_done` called when all of it is written.
+
+        The run goes on until the last of them is done.
+        """
+        self._waiting += deque(entries)
+        self._at_once = at_once
+        self._on_done = on_done
 
     def remove(self, name: str) -> None:
         """Take a stream out: what is under way is finished, what waits is dropped and counted."""
@@ -172,8 +194,11 @@ class Pipeline:
         """Start unless started, wait for the end of every stream or for `stop`, drain, and report."""
         if not self._started:
             self.start()
-        with self._changed:
-            while not self._stopping and (self._keep_open or self._roads_alive()):
+        while not self._stopping:
+            self._turn_queue()
+            with self._changed:
+                if not self._keep_open and not self._waiting and not self._queued and not self._roads_alive():
+                    break
                 # In short waits: a signal handler of the main thread runs between them.
                 self._clock.wait(self._changed, _TICK_S)
         return self.finish()
@@ -335,6 +360,28 @@ class Pipeline:
     def _roads_alive(self) -> bool:
         return any(not road.over for road in self._roads.values())
 
+    def _turn_queue(self) -> None:
+        """Take the queue's finished streams out and let the next ones in."""
+        for name in tuple(self._queued):
+            road = self._roads[name]
+            if road.settled:
+                self._queued.discard(name)
+                status = road.status()
+                failed = road.shell.state == "failed" and road.stream.required
+                self.remove(name)
+                if failed:
+                    self._failed.append(name)
+                self._on_done(name, status)
+        while self._waiting and len(self._queued) < self._at_once and not self._stopping:
+            name, make = self._waiting.popleft()
+            try:
+                self.add(name, make())
+            except StreamdetError as error:  # a file that went away since the queue was written costs only itself
+                log.error("stream %s cannot begin: %s", name, error.line)
+                self._failed.append(name)
+                continue
+            self._queued.add(name)
+
     # ---- the end of things
 
     def _drain(self, road: Road, until: float, reason: DropReason) -> int:
@@ -370,7 +417,10 @@ class Pipeline:
         return Report(
             streams=(*self._removed, *(road.status() for road in roads)),
             sinks=self.sink_balances(),
-            failed_streams=tuple(road.name for road in roads if road.shell.state == "failed" and road.stream.required),
+            failed_streams=(
+                *self._failed,
+                *(road.name for road in roads if road.shell.state == "failed" and road.stream.required),
+            ),
             failed_sinks=tuple(outlet.name for outlet in self._outlets if outlet.detached is not None),
             lost=lost,
             stuck_threads=stuck,

@@ -96,6 +96,11 @@ class Road:
         """No frame will follow, and none is left."""
         return self.ended and not self.holding()
 
+    @property
+    def settled(self) -> bool:
+        """Over, and every sink that must have its results has taken them."""
+        return self.over and (self.credits is None or self.credits.all_home)
+
     def take_down(self) -> None:
         """The stream is over and its lane empty: end its tracks and leave the batchers. A second call does nothing."""
         with self._lock:

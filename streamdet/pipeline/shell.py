@@ -152,9 +152,7 @@ class Shell:
             self._timed(self._source.open)
             self._source_epoch, self._last_pts_s = -1, float("-inf")
             self._enter("waiting")
-            while not self._stopping:
-                if self._credits is not None and not self._credits.take():
-                    return False
+            while not self._stopping and (self._credits is None or self._credits.take()):
                 if not self._read():
                     return False
             return False
@@ -168,11 +166,16 @@ class Shell:
         """One frame; False when the stream has had enough of them."""
         self._count_suspects()
         started_s = self._clock.now()
-        frame = self._timed(self._source.read)
+        try:
+            frame = self._timed(self._source.read)
+        except BaseException:
+            self._return_credit()
+            raise
         now = self._clock.now()
         self._read_seconds.observe(now - started_s)
         if self._stopping or self._given_up:
             frame.picture.release()
+            self._return_credit()
             return False
         try:
             self._place(frame, now)
@@ -180,6 +183,7 @@ class Shell:
                 self._look(frame, now)
         except Exception:
             frame.picture.release()
+            self._return_credit()
             raise
         if self.state != "running":
             self._enter("running")
@@ -188,14 +192,17 @@ class Shell:
         if self._too_soon(frame):
             frame.picture.release()
             self._ledger.drop("max_fps")
-            if self._credits is not None:
-                self._credits.give_back()
+            self._return_credit()
         else:
             self._deliver(frame)
         if self._stream.max_frames is not None and self._frames >= self._stream.max_frames:
             self._enter("ended")
             return False
         return True
+
+    def _return_credit(self) -> None:
+        if self._credits is not None:
+            self._credits.give_back()
 
     def _count_suspects(self) -> None:
         suspects = self._source.suspects()

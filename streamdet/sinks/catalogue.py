@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -52,30 +52,32 @@ def sink_from(options: SinkOptions, status: Status) -> Sink:
     raise ConfigError("there is no sink of these options", got=type(options).__name__, expected=", ".join(CATALOGUE))
 
 
-def sinks_for_out(path: str) -> list[SinkOptions]:
-    """What `--out PATH` means, by its ending; it replaces what an earlier run left there.
+def sinks_for_out(path: str, *, resume: bool = False) -> list[SinkOptions]:
+    """What `--out PATH` means, by its ending; it replaces what an earlier run left there, or goes on with it.
 
     .jsonl records · .mp4 annotated video · .csv tracks as MOTChallenge has them · .jpg an annotated picture ·
     - the terminal · a folder: records.jsonl, and a video per stream or the pictures of a picture source
     """
     if path == "-":
         return [TerminalOptions()]
+    lines: Literal["append", "replace"] = "append" if resume else "replace"
+    files: Literal["keep", "replace"] = "keep" if resume else "replace"
     target = Path(path)
     ending = target.suffix.lower()
     if path.endswith("/") or target.is_dir() or (ending == "" and not target.is_file()):
         return [
-            JsonlOptions(path=target / "records.jsonl", existing="replace"),
-            VideoOptions(path=target, existing="replace"),
-            ImagesOptions(path=target, existing="replace"),
+            JsonlOptions(path=target / "records.jsonl", existing=lines),
+            VideoOptions(path=target, existing=files),
+            ImagesOptions(path=target, existing=files),
         ]
     if ending == ".jsonl":
-        return [JsonlOptions(path=target, existing="replace")]
+        return [JsonlOptions(path=target, existing=lines)]
     if ending == ".mp4":
-        return [VideoOptions(path=target, existing="replace")]
+        return [VideoOptions(path=target, existing=files)]
     if ending == ".csv":
-        return [MotOptions(path=target, existing="replace")]
+        return [MotOptions(path=target, existing=files)]
     if ending == ".jpg":
-        return [ImagesOptions(path=target, existing="replace")]
+        return [ImagesOptions(path=target, existing=files)]
     raise ConfigError(
         "--out does not say what to write",
         got=path,

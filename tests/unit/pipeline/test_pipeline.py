@@ -10,6 +10,7 @@ import pytest
 from streamdet.frames import Detections, Frame
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
+from streamdet.sinks.contract import StreamStatus
 from streamdet.testing import FakeDetector, ListSink, ManualClock, SyntheticSource
 
 
@@ -183,3 +184,23 @@ def test_max_fps_thins_a_stream_by_its_own_time() -> None:
     report = pipeline.run()
     assert 20 == len(sink.results)
     assert 80 == report.streams[0].dropped
+
+
+def test_a_queue_plays_so_many_at_a_time_and_tells_when_each_is_done() -> None:
+    sink, detector, done = ListSink(), FakeDetector(), []
+    most_at_once = 0
+    pipeline = Pipeline([sink])
+
+    def make() -> Stream:
+        nonlocal most_at_once
+        most_at_once = max(most_at_once, len(pipeline.status()) + 1)
+        return Stream(SyntheticSource(frames=20), (detector,))
+
+    def note(name: str, status: StreamStatus) -> None:
+        done.append((name, status.emitted, len(sink.of(name))))
+
+    pipeline.queue(((f"clip{number}", make) for number in range(7)), at_once=2, on_done=note)
+    report = pipeline.run()
+    assert [(f"clip{number}", 20, 20) for number in range(7)] == sorted(done)
+    assert 2 == most_at_once
+    assert 7 == len(report.streams)

@@ -1,0 +1,84 @@
+"""Logs: text or JSON, redacted, and never a thousand times the same line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Literal
+
+from streamdet.errors import redact
+
+Format = Literal["text", "json"]
+
+_BURST = 5  # lines of one cause …
+_WINDOW_S = 60.0  # … within so many seconds
+
+
+class OncePerCause(logging.Filter):
+    """Lets a few lines of each cause through, then counts; the next one let through says how many were held back.
+
+    A line's cause is its `cause` attribute, or else the message before its values were put in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        cause = str(getattr(record, "cause", record.msg))
+        begun_s, count = self._seen.get(cause, (record.created, 0))
+        if record.created - begun_s > _WINDOW_S:
+            if count > _BURST:
+                record.msg = f"{record.getMessage()} ({count - _BURST} more of these were held back)"
+                record.args = ()
+            begun_s, count = record.created, 0
+        if len(self._seen) > 1000:
+            self._seen.clear()
+        self._seen[cause] = (begun_s, count + 1)
+        return count < _BURST
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:01 warning  message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%H:%M:%S", time.localtime(record.created))
+        text = f"{moment} {record.levelname.lower():8} {record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return redact(text)
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        if record.exc_info:
+            fields["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def configure(verbosity: int, log_format: Format) -> None:
+    """-v shows what goes on, -vv what goes on inside; tracebacks only there."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(OncePerCause())
+    if verbosity < 2:
+        handler.addFilter(_without_traceback)
+    root = logging.getLogger("streamdet")
+    root.handlers[:] = [handler]
+    root.propagate = False
+    root.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True

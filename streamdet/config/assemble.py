@@ -1,0 +1,184 @@
+"""RunOptions → a Pipeline ready to run: engines loaded, sources made, sinks named."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamdet.config.models import DetectOptions, NoTracker, RunOptions, StreamOptions
+from streamdet.errors import ConfigError
+from streamdet.infer.contract import Detector
+from streamdet.infer.detector import load_detector
+from streamdet.infer.shelf import Shelf, Suite
+from streamdet.pipeline.pipeline import Limits, Pipeline
+from streamdet.pipeline.stream import Motion, Stream, TrackerFactory
+from streamdet.sinks.catalogue import sink_from
+from streamdet.sinks.contract import Sink, StreamStatus
+from streamdet.sinks.options import SinkOptions
+from streamdet.sources.catalogue import expand, make_source
+from streamdet.tracking.bytetrack import ByteTrackOptions
+from streamdet.tracking.catalogue import make_tracker
+
+LoadDetector = Callable[[DetectOptions], Detector]
+
+
+def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool = False) -> Pipeline:
+    """Everything that the options name, wired up; nothing is opened yet but the engines."""
+    statuses: list[Pipeline] = []
+
+    def status() -> list[StreamStatus]:
+        return statuses[0].status() if statuses else []
+
+    sinks = [sink_from(sink, status) for sink in with_names(options.sinks)]
+    limits = options.limits
+    pipeline = Pipeline(
+        sinks,
+        loop=loop,
+        limits=Limits(
+            drain_s=limits.drain_s, give_up_s=limits.give_up_s, inference_deadline_s=limits.inference_deadline_s
+        ),
+        keep_open=keep_open,
+    )
+    statuses.append(pipeline)
+    workshop = Streams(options)
+    queue: list[tuple[str, Path, Callable[[], Stream]]] = []
+    for name, stream in options.streams.items():
+        files = expand(stream.source)
+        if len(files) == 1 and files[0] == stream.source:
+            pipeline.add(name, workshop.make(name, stream, stream.source))
+        else:
+            queue += workshop.playlist(name, stream, files)
+    if queue:
+        journal = Journal(options.resume)
+        paths = {name: path for name, path, _ in queue}
+        pipeline.queue(
+            ((name, make) for name, path, make in queue if not journal.has(path)),
+            options.limits.files_at_once,
+            lambda name, status: journal.note(paths[name], status),
+        )
+    return pipeline
+
+
+def with_names(sinks: Sequence[SinkOptions]) -> Iterator[SinkOptions]:
+    """Sinks with a name of their own each: the second jsonl is jsonl-2."""
+    seen: Counter[str] = Counter()
+    for sink in sinks:
+        name = sink.name or str(getattr(sink, "kind", "sink"))
+        seen[name] += 1
+        yield sink.model_copy(update={"name": name if seen[name] == 1 else f"{name}-{seen[name]}"})
+
+
+@dataclass(slots=True)
+class Streams:
+    """Makes the streams of a run; an engine that several of them use is loaded once."""
+
+    options: RunOptions
+    load: LoadDetector = field(default_factory=lambda: load_engine)
+    _detectors: dict[DetectOptions, Detector] = field(default_factory=dict)
+
+    def make(self, name: str, stream: StreamOptions, uri: str) -> Stream:
+        """One stream, its own options before those of the run."""
+        run = self.options
+        detect = stream.detect or run.detect
+        if not detect:
+            raise ConfigError(f"stream {name!r} has no engine", hint="name one with --engine, or under `detect:`")
+        detectors = tuple(self._detector(options) for options in detect)
+        classes = stream.classes or run.classes
+        class_scores = {**run.class_scores, **stream.class_scores}
+        known = [each for detector in detectors for each in detector.names]
+        for unknown in sorted({*(classes or ()), *class_scores} - set(known)):
+            raise ConfigError(
+                f"stream {name!r} asks for a class that its engine does not know",
+                got=unknown,
+                expected=", ".join(known[:40]) + (" …" if len(known) > 40 else ""),
+            )
+        return Stream(
+            make_source(name, uri, stream),
+            detectors,
+            tracker=self._tracker(stream),
+            motion=_camera_motion if stream.camera_motion else None,
+            priority=stream.priority,
+            max_fps=stream.max_fps,
+            max_frames=stream.max_frames,
+            stale_s=stream.stale_s,
+            required=stream.required,
+            score=stream.score if stream.score is not None else run.score,
+            class_scores=class_scores,
+            classes=None if classes is None else frozenset(classes),
+            ignore=stream.ignore or run.ignore,
+            frozen_s=stream.frozen_s,
+            answer_deadline_s=stream.answer_deadline_s,
+        )
+
+    def playlist(
+        self, name: str, stream: StreamOptions, files: Sequence[str]
+    ) -> list[tuple[str, Path, Callable[[], Stream]]]:
+        """A glob's videos, each a stream named after its file; a name that comes twice is numbered."""
+        if not files:
+            raise ConfigError(f"stream {name!r}: nothing matches", got=stream.source)
+        seen: Counter[str] = Counter()
+        entries: list[tuple[str, Path, Callable[[], Stream]]] = []
+        for file in files:
+            stem = Path(file).stem
+            seen[stem] += 1
+            own = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
+            entries.append((own, Path(file), lambda own=own, file=file: self.make(own, stream, file)))  # type: ignore[misc]
+        return entries
+
+    def _detector(self, options: DetectOptions) -> Detector:
+        if options not in self._detectors:
+            self._detectors[options] = self.load(options)
+        return self._detectors[options]
+
+    def _tracker(self, stream: StreamOptions) -> TrackerFactory | None:
+        options = stream.track or self.options.track or ByteTrackOptions()
+        if isinstance(options, NoTracker):
+            return None
+        return lambda previous, gap_s: make_tracker(options, previous=previous, gap_s=gap_s)
+
+
+def load_engine(options: DetectOptions) -> Detector:
+    """An engine by name; of a suite, the one that detects."""
+    found = Shelf().open(options.engine)
+    name = str(found.folder.parent / found.manifest.detect) if isinstance(found, Suite) else str(found.folder)
+    return load_detector(name, backend=options.backend, precision=options.precision)
+
+
+def _camera_motion() -> Motion:
+    from streamdet.tracking.motion import CameraMotion, CameraMotionOptions  # only moving cameras need it
+
+    return CameraMotion(CameraMotionOptions())
+
+
+class Journal:
+    """The list of finished files: a file counts as done as long as it is the same one, by size and time."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._done: set[str] = set()
+        if path is not None and path.is_file():
+            self._done = set(path.read_text(encoding="utf-8").splitlines())
+
+    def has(self, file: Path) -> bool:
+        """That file was finished by an earlier run."""
+        return self._path is not None and self._line(file) in self._done
+
+    def note(self, file: Path, status: StreamStatus) -> None:
+        """A file's results are all written: remember it, unless it broke off."""
+        if self._path is None or status.state != "ended":
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as journal:
+            journal.write(self._line(file) + "\n")
+
+    @staticmethod
+    def _line(file: Path) -> str:
+        try:
+            found = os.stat(file)
+        except OSError:
+            return ""
+        return json.dumps({"file": str(file.resolve()), "bytes": found.st_size, "modified_ns": found.st_mtime_ns})
