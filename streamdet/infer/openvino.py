@@ -124,7 +124,8 @@ class _OpenVinoNetwork:
         for node in compiled.outputs:
             shape = tuple(node.shape)
             array = np.zeros((len(buffer), *shape[1:]), node.element_type.to_dtype())
-            self._outputs[node.get_any_name()] = array
+            # Where a node only renames, OpenVINO gives its tensor both names.
+            self._outputs |= dict.fromkeys(node.get_names(), array)
             places.append((node, array))
         # One set of tensors per place in the batch, made once.
         self._tensors = [
