@@ -17,6 +17,9 @@ from streamdet.frames import Event, Result, TrackState
 RESULT_SCHEMA = "streamdet.result/1"
 EVENT_SCHEMA = "streamdet.event/1"
 
+_STATE_NAMES = {int(state): state.name.lower() for state in TrackState}
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 def result_record(result: Result) -> dict[str, Any]:
     """One frame's record; `objects` is None where the answer is unknown, [] where nothing was found."""
@@ -46,21 +49,19 @@ def _objects(result: Result) -> list[dict[str, Any]] | None:
     found, tracks = result.detections, result.tracks
     if found is None:
         return None
-    boxes = _rounded(found.xyxy, 2)
-    scores = _rounded(found.score, 4)
+    boxes, scores, class_ids = _rounded(found.xyxy, 2), _rounded(found.score, 4), found.class_id.tolist()
     points = None if found.keypoints is None else _rounded(found.keypoints, 2)
+    track_ids, states = (None, None) if tracks is None else (tracks.track_id.tolist(), tracks.state.tolist())
     objects: list[dict[str, Any]] = []
-    for row in range(len(found)):
+    for row, class_id in enumerate(class_ids):
         item: dict[str, Any] = {}
-        if tracks is not None and tracks.track_id[row] >= 0:
-            item["track_id"] = int(tracks.track_id[row])
-            item["track_state"] = TrackState(int(tracks.state[row])).name.lower()
-        item |= {
-            "class_id": int(found.class_id[row]),
-            "class": found.name(row),
-            "score": scores[row],
-            "xyxy": boxes[row],
-        }
+        if track_ids is not None and states is not None and track_ids[row] >= 0:
+            item["track_id"] = track_ids[row]
+            item["track_state"] = _STATE_NAMES[states[row]]
+        item["class_id"] = class_id
+        item["class"] = found.name(row)
+        item["score"] = scores[row]
+        item["xyxy"] = boxes[row]
         if points is not None:
             item["keypoints"] = points[row]
         objects.append(item)
@@ -89,9 +90,8 @@ def event_record(event: Event) -> dict[str, Any]:
 
 def to_line(record: dict[str, Any]) -> bytes:
     """One line of JSON, UTF-8, newline at its end; never NaN, which is not JSON."""
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # A file name need not be UTF-8: its odd bytes are lone surrogates here, and this is how JSON spells those.
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return _ENCODER.encode(record).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def wall_time(seconds: float | None) -> str | None:

@@ -15,7 +15,7 @@ from streamdet.drawing.overlay import DrawOptions, Overlay
 from streamdet.drawing.planes import canvas_of
 from streamdet.frames import Event, Frame, Picture, Result
 from streamdet.sinks.contract import Accepts
-from streamdet.sinks.loss import make_folder, sink_lost
+from streamdet.sinks.loss import make_writable_folder, sink_lost
 from streamdet.sinks.naming import Earlier, Naming
 from streamdet.sinks.options import SinkOptions
 
@@ -61,7 +61,7 @@ class Images:
 
     def open(self) -> None:
         """Make the folder."""
-        make_folder(self._naming.folder, _ACTION)
+        make_writable_folder(self._naming.folder, _ACTION)
 
     def write(self, item: Result | Event) -> None:
         """One picture, where one is due."""

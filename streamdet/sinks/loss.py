@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 from pathlib import Path
 
 from streamdet.errors import SinkLost
@@ -33,5 +34,15 @@ def make_folder(path: Path, action: str) -> None:
     """Create a folder and those above it; SinkLost where that is impossible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise sink_lost(action, path, error) from error
+
+
+def make_writable_folder(path: Path, action: str) -> None:
+    """Create a folder and make sure that files can be made in it, before there is anything to lose."""
+    make_folder(path, action)
+    try:
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise sink_lost(action, path, error) from error

@@ -14,7 +14,7 @@ from streamdet.errors import SinkLost
 from streamdet.frames import Event, Frame, Result
 from streamdet.sinks.contract import Accepts
 from streamdet.sinks.lines import LineFile
-from streamdet.sinks.loss import make_folder
+from streamdet.sinks.loss import make_writable_folder
 from streamdet.sinks.naming import Earlier, Naming
 from streamdet.sinks.options import SinkOptions
 
@@ -64,7 +64,7 @@ class Mot:
 
     def open(self) -> None:
         """Make the folder; the files begin with their first frames."""
-        make_folder(self._naming.folder, "tracks cannot be written")
+        make_writable_folder(self._naming.folder, "tracks cannot be written")
 
     def write(self, item: Result | Event) -> None:
         """The tracked objects of one frame."""

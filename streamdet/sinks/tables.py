@@ -20,21 +20,16 @@ _STATE_STYLES = {
     "backoff": "yellow",
     "stalled": "yellow",
 }
+_NAME_WIDTH = 28
 _TOLD = ("stream_", "sink_", "engine_")  # events about one of these concern everybody; tracks are for records
 
 
 def live_view(statuses: Sequence[StreamStatus]) -> RenderableType:
     """The table of all streams, and a bar under it where the lengths of the files are known."""
-    table = Table(box=None, padding=(0, 1), header_style="dim", expand=False)
-    table.add_column("stream", no_wrap=True, overflow="ellipsis", max_width=28)
-    table.add_column("state", no_wrap=True)
-    for heading in ("fps", "latency", "frames", "unknown", "dropped", "tracks"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", overflow="ellipsis", no_wrap=True)
+    table = _table(statuses, ("fps", "latency", "frames", "unknown", "dropped", "tracks"), wrap_detail=False)
     for status in statuses:
         table.add_row(
-            Text(status.stream),
-            Text(status.state, style=_STATE_STYLES.get(status.state, "")),
+            *_name_and_state(status),
             f"{status.fps:.1f}",
             _latency(status.latency_s),
             f"{status.emitted:,}",
@@ -81,22 +76,12 @@ def event_line(event: Event) -> str | None:
 
 def summary(statuses: Sequence[StreamStatus], wall_s: float, outputs: Sequence[str] = ()) -> RenderableType:
     """What a run has done: one row per stream, their sum, the time it took and where the results lie."""
-    table = Table(box=None, padding=(0, 1), header_style="dim", expand=False)
-    table.add_column("stream", no_wrap=True, overflow="fold")
-    table.add_column("state", no_wrap=True)
-    for heading in ("frames", "unknown", "dropped", "fps"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
+    table = _table(statuses, ("frames", "unknown", "dropped", "fps"), wrap_detail=True)
     for status in statuses:
-        table.add_row(
-            Text(status.stream),
-            Text(status.state, style=_STATE_STYLES.get(status.state, "")),
-            *_figures([status], wall_s),
-            Text(redact(status.detail)),
-        )
+        table.add_row(*_name_and_state(status), *_figures([status], wall_s), Text(redact(status.detail)))
     if len(statuses) > 1:
         table.add_row("all", "", *_figures(statuses, wall_s), "", style="bold")
-    lines: list[RenderableType] = [table, Text(f"{duration_text(wall_s)}", style="dim")]
+    lines: list[RenderableType] = [table, Text(f"took {duration_text(wall_s)}", style="dim")]
     lines += [Text(f"→ {redact(output)}") for output in outputs]
     return Group(*lines)
 
@@ -109,6 +94,22 @@ def duration_text(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _table(statuses: Sequence[StreamStatus], figures: Sequence[str], *, wrap_detail: bool) -> Table:
+    """A table whose last column, the detail, gives way first where the terminal is narrow."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=False)
+    longest = max((len(status.stream) for status in statuses), default=0)
+    table.add_column("stream", no_wrap=True, overflow="ellipsis", min_width=min(max(longest, 6), _NAME_WIDTH))
+    table.add_column("state", no_wrap=True, min_width=max((len(status.state) for status in statuses), default=0))
+    for heading in figures:
+        table.add_column(heading, justify="right", no_wrap=True, min_width=max(len(heading), 6))
+    table.add_column("", no_wrap=not wrap_detail, overflow="fold" if wrap_detail else "ellipsis")
+    return table
+
+
+def _name_and_state(status: StreamStatus) -> tuple[Text, Text]:
+    return Text(_printable(status.stream)), Text(status.state, style=_STATE_STYLES.get(status.state, ""))
 
 
 def _figures(statuses: Sequence[StreamStatus], wall_s: float) -> tuple[str, str, str, str]:

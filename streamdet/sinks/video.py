@@ -16,7 +16,7 @@ from streamdet.drawing.planes import colours_of, even_size, lay_down
 from streamdet.errors import SinkLost
 from streamdet.frames import Event, Frame, Result
 from streamdet.sinks.contract import Accepts
-from streamdet.sinks.loss import make_folder
+from streamdet.sinks.loss import make_folder, make_writable_folder
 from streamdet.sinks.naming import Earlier, Naming
 from streamdet.sinks.options import SinkOptions
 from streamdet.sinks.recording import Recording
@@ -88,7 +88,7 @@ class Video:
 
     def open(self) -> None:
         """Make the folder; the files begin with their first frames."""
-        make_folder(self._naming.folder, _ACTION)
+        make_writable_folder(self._naming.folder, _ACTION)
 
     def write(self, item: Result | Event) -> None:
         """One more frame of its stream's file."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from made_results import make_result
 from pydantic import TypeAdapter, ValidationError
 
-from streamdet.errors import ConfigError
+from streamdet.errors import ConfigError, SinkLost
 from streamdet.frames import Event
 from streamdet.sinks.catalogue import CATALOGUE, AnySinkOptions, sink_from, sinks_for_out
 from streamdet.sinks.counting import Counting
@@ -46,6 +47,42 @@ def test_every_option_is_described_and_an_unknown_one_refused(kind, tmp_path):
 @pytest.mark.parametrize("kind", CATALOGUE)
 def test_a_sink_may_have_a_name_of_its_own(kind, tmp_path):
     assert "mine" == sink_from(options_of(kind, tmp_path, name="mine"), status=list).name
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_a_user_without_the_right_to_write_is_told_so_at_open(kind, tmp_path, run_python):
+    # In a child, because a user who gives up root's rights cannot take them back.
+    tmp_path.chmod(0o755)
+    answer = run_python(
+        f"""
+        import os
+        from pathlib import Path
+        from pydantic import TypeAdapter
+        from streamdet.errors import SinkLost
+        from streamdet.sinks.catalogue import AnySinkOptions, sink_from
+        folder = Path({str(tmp_path)!r}, "locked")
+        folder.mkdir(mode=0o555)
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        fields = dict(kind={kind!r}, path=folder / {PATHS[kind]!r})
+        try:
+            sink_from(TypeAdapter(AnySinkOptions).validate_python(fields), status=list).open()
+        except SinkLost as loss:
+            print(loss)
+        """
+    )
+    first, where, hint = answer.splitlines()
+    assert first.endswith(" cannot be written: no permission to write there")
+    assert where.startswith("  where: ")
+    assert hint.startswith("  hint: ")
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_a_read_only_disk_is_told_at_open(kind, tmp_path, small_disk):
+    folder = small_disk(200)
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    with pytest.raises(SinkLost, match="cannot be written: the file system is read-only"):
+        sink_from(options_of(kind, folder), status=list).open()
 
 
 @pytest.mark.parametrize(

@@ -176,35 +176,6 @@ def test_a_path_that_cannot_be_written_gives_one_clear_message(tmp_path, path, m
     assert "hint: " in str(caught.value)
 
 
-def test_a_read_only_file_system_is_named_as_such(small_disk):
-    folder = small_disk(200)
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    with pytest.raises(SinkLost, match="records cannot be written: the file system is read-only"):
-        Jsonl(JsonlOptions(path=folder / "records.jsonl")).open()
-
-
-def test_a_user_without_the_right_to_write_is_told_so(tmp_path, run_python):
-    # In a child, because a user who gives up root's rights cannot take them back.
-    tmp_path.chmod(0o755)
-    answer = run_python(
-        f"""
-        import os
-        from pathlib import Path
-        from streamdet.errors import SinkLost
-        from streamdet.sinks.jsonl import Jsonl, JsonlOptions
-        folder = Path({str(tmp_path)!r}, "locked")
-        folder.mkdir(mode=0o555)
-        if os.geteuid() == 0:
-            os.seteuid(65534)
-        try:
-            Jsonl(JsonlOptions(path=folder / "records.jsonl")).open()
-        except SinkLost as loss:
-            print(loss)
-        """
-    )
-    assert "records cannot be written: no permission to write there" == answer.splitlines()[0]
-
-
 def test_a_full_disk_gives_one_error_and_never_half_a_record(tmp_path, full_after):
     path = tmp_path / "records.jsonl"
     sink = Jsonl(JsonlOptions(path=path))
