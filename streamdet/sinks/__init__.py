@@ -1,0 +1,1 @@
+"""Where results and events go: files, videos, pictures, the terminal."""

@@ -14,7 +14,9 @@ from streamdet.sinks.contract import Sink
 from streamdet.sinks.counting import Counting, CountingOptions
 from streamdet.sinks.images import Images, ImagesOptions
 from streamdet.sinks.jsonl import Jsonl, JsonlOptions
+from streamdet.sinks.lines import Existing
 from streamdet.sinks.mot import Mot, MotOptions
+from streamdet.sinks.naming import Earlier
 from streamdet.sinks.options import SinkOptions
 from streamdet.sinks.terminal import Status, Terminal, TerminalOptions
 from streamdet.sinks.video import Video, VideoOptions
@@ -63,6 +65,8 @@ def sinks_for_out(path: str, *, resume: bool = False) -> list[SinkOptions]:
     lines: Literal["append", "replace"] = "append" if resume else "replace"
     files: Literal["keep", "replace"] = "keep" if resume else "replace"
     target = Path(path)
+    records: Existing = "append" if resume else "replace"
+    files: Earlier = "keep" if resume else "replace"
     ending = target.suffix.lower()
     if path.endswith("/") or target.is_dir() or (ending == "" and not target.is_file()):
         return [

@@ -102,6 +102,12 @@ def test_out_picks_the_sinks_by_its_ending(out, kinds):
     assert kinds == [options.kind for options in sinks_for_out(out)]
 
 
+@pytest.mark.parametrize("out", ["a.jsonl", "a.mp4", "a.csv", "a.jpg", "out/"])
+def test_out_replaces_what_an_earlier_run_left_unless_that_run_is_resumed(out):
+    assert {"replace"} == {options.existing for options in sinks_for_out(out)}
+    assert {"append", "keep"} >= {options.existing for options in sinks_for_out(out, resume=True)}
+
+
 @pytest.mark.parametrize("out", ["a.avi", "a.json", "records.jsonl.gz"])
 def test_an_ending_that_says_nothing_is_refused_with_a_hint(out):
     with pytest.raises(ConfigError) as caught:
