@@ -14,7 +14,7 @@ from streamdet.tracking.contract import Tracker
 from streamdet.tracking.options import LifeOptions
 from streamdet.tracking.path import simplified
 
-FIRST_CAPACITY = 72
+FIRST_CAPACITY = 72  # 64 and 8, always: rows that lie a power of two apart would fight for the same cache lines
 
 
 Step = Callable[..., None]  # (tracks, work, rules, rows, pts_s, steps, motion, moved, instant, ids, smooth, states)
@@ -46,6 +46,7 @@ class ColumnTracker:
         self._time_refused = dict.fromkeys(("time_standing", "time_backwards", "time_gap", "time_not_finite"), 0)
         self._motion_refused = 0
         self._beyond = 0
+        self._remembered = 0
         self._still = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
         self._moved = self._still.copy()
         self._columns = c.make_columns(FIRST_CAPACITY)
@@ -131,6 +132,9 @@ class ColumnTracker:
             return 0.0, ()
         self._now_s = float(pts_s)
         if now is None:
+            if self._remembered:
+                slots = self._columns.lists[c.LIVE, : self._remembered]
+                self._columns.real[c.LAST_S, slots] += self._now_s
             return 0.0, ()
         elapsed = self._now_s - now
         if 0 < elapsed <= self._options.max_gap_s:
@@ -161,7 +165,7 @@ class ColumnTracker:
         capacity = self._columns.capacity
         # What ended in the last update is freed at the beginning of this one.
         while capacity - int(tally[c.N_LIVE]) < rows and capacity < 4 * self._options.max_rows:
-            capacity *= 2
+            capacity = 2 * capacity - 8
         if capacity > self._columns.capacity:
             self._columns = c.grown_columns(self._columns, capacity)
         work = self._scratch
@@ -177,6 +181,9 @@ class ColumnTracker:
         live, coasting = int(tracks.tally[c.N_LIVE]), int(tracks.tally[c.N_COASTING])
         started, ended = int(tracks.tally[c.N_STARTED]), int(tracks.tally[c.N_ENDED])
         self.active = live
+        if self._remembered:
+            self._remembered = int((tracks.whole[c.TRACK_ID, tracks.lists[c.LIVE, :live]] == 0).sum())
+            self.active -= self._remembered
         if coasting:
             slots = tracks.lists[c.COASTING, :coasting]
             answer.coasting = Coasting(
@@ -254,7 +261,40 @@ class ColumnTracker:
         self._step(self._columns, self._scratch, self._rules, 0, 0.0, 0.0, self._still, False, False, *none)
 
     def _remember(self, previous: ColumnTracker, gap_s: float) -> None:
-        """Takes over the tracks with which the epoch before ended, as lost ones, `gap_s` older."""
+        """Takes over the tracks with which the epoch before ended, as lost ones without an id, `gap_s` older.
+
+        Their times are set once the first update tells when this epoch begins. What moved is believed to have moved
+        on for no longer than a lost track would live: nothing goes straight for ever.
+        """
+        from streamdet.tracking.kernels import predict
+
+        old = previous._columns
+        ended, live = int(old.tally[c.N_ENDED]), int(old.tally[c.N_LIVE])
+        candidates = [*old.lists[c.ENDED, :ended], *old.lists[c.LIVE, :live]]
+        reasons = old.whole[c.REASON]
+        kept = [slot for slot in candidates if reasons[slot] in (0, c.ENDED_EPOCH) and old.whole[c.TRACK_ID, slot] > 0]
+        kept = [slot for slot in kept if old.whole[c.STATE, slot] != c.TENTATIVE]
+        self._make_room(len(kept))
+        new, now_s = self._columns, previous._now_s or 0.0
+        steps = min(gap_s, self._options.max_lost_s) * c.NOMINAL_FPS
+        for slot in kept:
+            new.tally[c.N_FREE] -= 1
+            place = int(new.lists[c.FREE, new.tally[c.N_FREE]])
+            new.lists[c.LIVE, new.tally[c.N_LIVE]] = place
+            new.tally[c.N_LIVE] += 1
+            new.whole[:, place] = old.whole[:, slot]
+            new.real[:, place] = old.real[:, slot]
+            new.whole[[c.TRACK_ID, c.REASON, c.HITS, c.PATH_COUNT], place] = 0
+            new.whole[c.CONTINUES, place] = old.whole[c.TRACK_ID, slot]
+            new.whole[c.STATE, place] = c.LOST
+            new.observed[place, -1, 1:] = old.real[c.SEEN : c.SEEN + 4, slot]
+            new.real[c.VELOCITY + 2 : c.VELOCITY + 4, place] = 0.0
+            new.real[c.BEST + 1, place] = -1.0
+            new.real[c.PATH_STEP_S, place] = 0.0
+            new.real[c.LIFE_S, place] = self._options.reassociate_s
+            new.real[c.LAST_S, place] -= now_s + gap_s
+            predict(new.real, place, steps)
+        self._remembered = len(kept)
 
 
 def _doubled(size: int, needed: int) -> int:
