@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -62,11 +62,9 @@ def sinks_for_out(path: str, *, resume: bool = False) -> list[SinkOptions]:
     """
     if path == "-":
         return [TerminalOptions()]
-    lines: Literal["append", "replace"] = "append" if resume else "replace"
-    files: Literal["keep", "replace"] = "keep" if resume else "replace"
-    target = Path(path)
-    records: Existing = "append" if resume else "replace"
+    lines: Existing = "append" if resume else "replace"
     files: Earlier = "keep" if resume else "replace"
+    target = Path(path)
     ending = target.suffix.lower()
     if path.endswith("/") or target.is_dir() or (ending == "" and not target.is_file()):
         return [
