@@ -16,6 +16,7 @@ from streamdet.scenes.mesh import MeshBuilder
 
 Face = Literal["front", "rear"]
 Colour = tuple[float, float, float]  # BGR
+Outline = list[tuple[float, float]]  # clockwise as seen; x, y
 
 _TYRE: Colour = (30, 29, 28)
 _RIM: Colour = (176, 176, 174)
@@ -90,14 +91,10 @@ class CarShell:
             bulge = np.interp(share, [0, 0.15, 0.42, 0.48, 0.9, 1], [0.10, 0.0, 0.0, 0.07, 0.09, 0.14])
         return float(0.55 * corner + bulge)
 
-    def _on_face(
-        self, outline: list[tuple[float, float]], colour: Colour, gloss: float = 0.0, *, glow: bool = False
-    ) -> None:
+    def _on_face(self, outline: Outline, colour: Colour, gloss: float = 0.0, *, glow: bool = False) -> None:
         self.mesh.add([(x, y, self._depth(x, y) - 0.004) for x, y in outline], colour, gloss=gloss, glow=glow)
 
-    def _both(
-        self, outline: list[tuple[float, float]], colour: Colour, gloss: float = 0.0, *, glow: bool = False
-    ) -> None:
+    def _both(self, outline: Outline, colour: Colour, gloss: float = 0.0, *, glow: bool = False) -> None:
         """A convex outline of the right half and its mirror image."""
         self._on_face(outline, colour, gloss, glow=glow)
         self._on_face([(-x, y) for x, y in reversed(outline)], colour, gloss, glow=glow)
@@ -228,7 +225,7 @@ class CarShell:
             z = depth[0] + (depth[1] - depth[0]) * share - out
             return (x * wide, body.belt + (body.roof - body.belt) * share, z + 0.08 * abs(x) ** 3)
 
-        def patch(outline: list[tuple[float, float]], colour: Colour, gloss: float, out: float) -> None:
+        def patch(outline: Outline, colour: Colour, gloss: float, out: float) -> None:
             self.mesh.add([at(x, share, out) for x, share in outline], colour, gloss=gloss)
 
         patch([(-1, 1), (1, 1), (1, 0), (-1, 0)], self.paint, 0.2, 0.0)
@@ -273,109 +270,38 @@ class CarShell:
 
     def _front(self, random: np.random.Generator) -> None:
         top, half = self._top, self.body.width / 2
-        self._on_face([(-0.62, 0.36), (0.62, 0.36), (0.56, 0.25), (-0.56, 0.25)], _DARK)
+        self._on_face(_strip(0.36, 0.25, 0.62, 0.56), _DARK)
         self._both([(half - 0.38, 0.40), (half - 0.12, 0.41), (half - 0.14, 0.27), (half - 0.36, 0.27)], _DARK)
-        self._both(
-            [(half - 0.31, 0.37), (half - 0.21, 0.37), (half - 0.21, 0.30), (half - 0.31, 0.30)], (190, 195, 196), 0.3
-        )
+        self._both(_box(half - 0.31, 0.37, half - 0.21, 0.30), (190, 195, 196), 0.3)
         high, low = top - 0.04, top - 0.19
         grille = float(random.uniform(0.40, 0.52))
-        self._on_face([(-grille, high), (grille, high), (grille - 0.08, low), (-grille + 0.08, low)], _CHROME, 0.2)
-        self._on_face(
-            [
-                (-grille + 0.025, high - 0.018),
-                (grille - 0.025, high - 0.018),
-                (grille - 0.1, low + 0.018),
-                (-grille + 0.1, low + 0.018),
-            ],
-            _DARK,
-        )
-        bars = int(random.integers(2, 5))
-        for y in np.linspace(high - 0.04, low + 0.04, bars):
-            self._on_face(
-                [
-                    (-grille + 0.06, y + 0.008),
-                    (grille - 0.06, y + 0.008),
-                    (grille - 0.07, y - 0.008),
-                    (-grille + 0.07, y - 0.008),
-                ],
-                (120, 120, 118),
-                0.2,
-            )
-        badge = [
-            (0.06 * np.cos(a), (high + low) / 2 + 0.05 * np.sin(a))
-            for a in np.linspace(0, -2 * np.pi, 10, endpoint=False)
-        ]
-        self._on_face(badge, _CHROME, 0.4)
+        self._on_face(_strip(high, low, grille, grille - 0.08), _CHROME, 0.2)
+        self._on_face(_strip(high - 0.018, low + 0.018, grille - 0.025, grille - 0.1), _DARK)
+        for y in np.linspace(high - 0.04, low + 0.04, int(random.integers(2, 5))).tolist():
+            self._on_face(_strip(y + 0.008, y - 0.008, grille - 0.06, grille - 0.07), (120, 120, 118), 0.2)
+        self._on_face(_disc(0.0, (high + low) / 2, 0.06, 0.05, 10), _CHROME, 0.4)
         inner, outer = grille + 0.05, half - 0.05
-        self._both(
-            [(inner, high - 0.02), (outer, high + 0.01), (outer, low + 0.03), (inner + 0.06, low)], (60, 58, 56), 0.3
-        )
-        self._both(
-            [
-                (inner + 0.03, high - 0.03),
-                (outer - 0.05, high - 0.01),
-                (outer - 0.06, low + 0.04),
-                (inner + 0.08, low + 0.02),
-            ],
-            (205, 208, 206),
-            0.25,
-        )
-        middle = (inner + outer) / 2
-        lamp = [
-            (middle + 0.055 * np.cos(a), (high + low) / 2 + 0.048 * np.sin(a))
-            for a in np.linspace(0, -2 * np.pi, 12, endpoint=False)
-        ]
-        self._both(lamp, (250, 252, 250), glow=True)
+        housing = [(inner, high - 0.02), (outer, high + 0.01), (outer, low + 0.03), (inner + 0.06, low)]
+        glass = [(inner + 0.03, high - 0.03), (outer - 0.05, high - 0.01), (outer - 0.06, low + 0.04)]
+        self._both(housing, (60, 58, 56), 0.3)
+        self._both([*glass, (inner + 0.08, low + 0.02)], (205, 208, 206), 0.25)
+        self._both(_disc((inner + outer) / 2, (high + low) / 2, 0.055, 0.048, 12), (250, 252, 250), glow=True)
 
     def _rear(self, random: np.random.Generator) -> None:
         top, half = self._top, self.body.width / 2
-        self._on_face(
-            [(-half + 0.12, 0.36), (half - 0.12, 0.36), (half - 0.18, 0.22), (-half + 0.18, 0.22)], (36, 35, 34)
-        )
-        self._both(
-            [(half - 0.32, 0.33), (half - 0.14, 0.33), (half - 0.14, 0.28), (half - 0.32, 0.28)], (36, 30, 130), 0.1
-        )
+        self._on_face(_strip(0.36, 0.22, half - 0.12, half - 0.18), (36, 35, 34))
+        self._both(_box(half - 0.32, 0.33, half - 0.14, 0.28), (36, 30, 130), 0.1)
         seam = _SILL + 0.47 * (top - _SILL)
-        self._on_face(
-            [
-                (-half + 0.1, seam + 0.012),
-                (half - 0.1, seam + 0.012),
-                (half - 0.1, seam - 0.006),
-                (-half + 0.1, seam - 0.006),
-            ],
-            _DARK,
-        )
+        self._on_face(_strip(seam + 0.012, seam - 0.006, half - 0.1, half - 0.1), _DARK)
         high, low = top - 0.06, top - 0.06 - float(random.uniform(0.14, 0.2))
         inner, outer = half - float(random.uniform(0.34, 0.46)), half - 0.04
         self._both([(inner, high - 0.01), (outer, high), (outer, low), (inner + 0.05, low)], (30, 22, 120), 0.16)
-        self._both(
-            [
-                (inner + 0.04, high - 0.03),
-                (outer - 0.12, high - 0.025),
-                (outer - 0.12, low + 0.07),
-                (inner + 0.07, low + 0.07),
-            ],
-            (44, 36, 190),
-            0.1,
-        )
-        self._both(
-            [
-                (inner + 0.08, low + 0.05),
-                (outer - 0.06, low + 0.05),
-                (outer - 0.06, low + 0.02),
-                (inner + 0.09, low + 0.02),
-            ],
-            (180, 190, 200),
-            0.2,
-        )
-        self._on_face(
-            [(-0.36, top - 0.075), (0.36, top - 0.075), (0.36, top - 0.10), (-0.36, top - 0.10)], _CHROME, 0.25
-        )
-        badge = [
-            (0.055 * np.cos(a), top - 0.045 + 0.035 * np.sin(a)) for a in np.linspace(0, -2 * np.pi, 10, endpoint=False)
-        ]
-        self._on_face(badge, _CHROME, 0.4)
+        brake = [(inner + 0.04, high - 0.03), (outer - 0.12, high - 0.025), (outer - 0.12, low + 0.07)]
+        self._both([*brake, (inner + 0.07, low + 0.07)], (44, 36, 190), 0.1)
+        reverse = [(inner + 0.08, low + 0.05), (outer - 0.06, low + 0.05), (outer - 0.06, low + 0.02)]
+        self._both([*reverse, (inner + 0.09, low + 0.02)], (180, 190, 200), 0.2)
+        self._on_face(_strip(top - 0.075, top - 0.10, 0.36, 0.36), _CHROME, 0.25)
+        self._on_face(_disc(0.0, top - 0.045, 0.055, 0.035, 10), _CHROME, 0.4)
 
     def _mirrors(self) -> None:
         if self.face == "rear":
@@ -394,12 +320,21 @@ class CarShell:
         y = 0.45 if self.face == "front" else (_SILL + 0.70 * (self._top - _SILL))
         y = max(y, _SILL + high)
         z = min(self._depth(0.0, y + high), self._depth(0.0, y - high)) - 0.02
-        frame = [
-            (-wide - 0.02, y + high + 0.015),
-            (wide + 0.02, y + high + 0.015),
-            (wide + 0.02, y - high - 0.02),
-            (-wide - 0.02, y - high - 0.02),
-        ]
+        frame = _box(-wide - 0.02, y + high + 0.015, wide + 0.02, y - high - 0.02)
         self.mesh.add([(a, b, z + 0.004) for a, b in frame], _DARK)
         corners = [(-wide, y + high, z), (wide, y + high, z), (wide, y - high, z), (-wide, y - high, z)]
         return np.array(corners, np.float32)
+
+
+def _box(left: float, top: float, right: float, bottom: float) -> Outline:
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def _strip(top: float, bottom: float, half_top: float, half_bottom: float) -> Outline:
+    """A trapezoid around the middle of the face."""
+    return [(-half_top, top), (half_top, top), (half_bottom, bottom), (-half_bottom, bottom)]
+
+
+def _disc(x: float, y: float, across: float, up: float, corners: int) -> Outline:
+    angles = np.linspace(0, -2 * np.pi, corners, endpoint=False)
+    return [(float(x + across * np.cos(a)), float(y + up * np.sin(a))) for a in angles]
