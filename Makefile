@@ -1,12 +1,45 @@
 # Thin verbs. `make demo` and `make test` set everything up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+READY := .venv/ready
 
 .PHONY: demo run test lint bench clean
 
-.venv/ready: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "streamdet needs Python 3.11 or later; try: make PYTHON=python3.12 …")'
+demo: .venv/demo
+	$(BIN)/streamdet run --source 'synthetic:plates?duration=12' --engine plate-spotter --out out/demo/
+	@echo 'Look at out/demo/synthetic-plates.mp4; the records are in out/demo/records.jsonl.'
+
+run: .venv/demo
+	$(BIN)/streamdet run $(ARGS)
+
+test: $(READY) servers
+	$(BIN)/python -m pytest --timeout 300
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/demo
+	$(BIN)/streamdet bench
+
+clean:
+	rm -rf .venv out
+
+# The runtime alone, for those who want to see it run.
+.venv/demo: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "streamdet needs Python 3.11 or later; try: make PYTHON=python3.12 demo")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# Everything that the tests need.
+$(READY): .venv/demo
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+# Real servers for the integration tests, where this user may install them; the tests skip, and say so, without.
+.PHONY: servers
+servers:
+	@tests/integration/install_servers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 
 import typer
 
@@ -37,9 +38,7 @@ def app() -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from streamdet import __version__
-
-        typer.echo(f"streamdet {__version__}")
+        typer.echo(f"streamdet {metadata.version('streamdet')}")
         raise typer.Exit
 
 

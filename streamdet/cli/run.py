@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streamdet.cli import logs
 from streamdet.config.flags import Flags
 from streamdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamdet.config.models import MetricsOptions
 
 Config = Annotated[Path | None, typer.Argument(help="A YAML file; flags come on top of it.", show_default=False)]
 Sources = Annotated[
@@ -81,7 +84,8 @@ def check(config: Annotated[Path, typer.Argument(help="The YAML file.")], log_fo
     from streamdet.config.check import check_run
     from streamdet.config.validation import read_options
 
-    findings = check_run(read_options(config))
+    options = read_options(config)
+    findings = check_run(options, *([] if options.metrics is None else [_port(options.metrics)]))
     for finding in findings:
         typer.echo(("ok      " if finding.error is None else "PROBLEM ") + finding.what)
         if finding.error is not None:
@@ -89,6 +93,17 @@ def check(config: Annotated[Path, typer.Argument(help="The YAML file.")], log_fo
     problems = sum(finding.error is not None for finding in findings)
     typer.echo(f"{len(findings) - problems} fine, {problems} to mend")
     raise typer.Exit(2 if problems else 0)
+
+
+def _port(metrics: MetricsOptions) -> tuple[str, Callable[[], str]]:
+    def attempt() -> str:
+        from streamdet.metrics import Meter
+        from streamdet.serve.health import HealthServer
+
+        HealthServer(Meter(), lambda: (True, {}), port=metrics.port, host=metrics.host).close()
+        return ""
+
+    return f"metrics port {metrics.port}", attempt
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

@@ -22,15 +22,15 @@ class Finding:
     error: StreamdetError | None = None
 
 
-def check_run(options: RunOptions) -> list[Finding]:
+Try = tuple[str, Callable[[], str]]  # what is tried; → what to say when it works
+
+
+def check_run(options: RunOptions, *more: Try) -> list[Finding]:
     """Open each source and read one frame, start each engine once, look whether each sink's place can be written."""
-    tries = [*_sources(options), *_engines(options), *_sinks(options), *_port(options)]
+    tries = [*_sources(options), *_engines(options), *_sinks(options), *more]
     # Cameras answer slowly and all at the same time.
     with ThreadPoolExecutor(max_workers=16) as pool:
         return list(pool.map(_tried, tries))
-
-
-Try = tuple[str, Callable[[], str]]  # what is tried; → what to say when it works
 
 
 def _tried(attempt: Try) -> Finding:
@@ -96,18 +96,3 @@ def _writable(path: Path) -> str:
     if not os.access(place, os.W_OK):
         raise ConfigError("this user may not write there", where=place)
     return ""
-
-
-def _port(options: RunOptions) -> Iterator[Try]:
-    metrics = options.metrics
-    if metrics is None or metrics.port == 0:
-        return
-
-    def attempt() -> str:
-        from streamdet.metrics import Meter
-        from streamdet.serve.health import HealthServer
-
-        HealthServer(Meter(), lambda: (True, {}), port=metrics.port, host=metrics.host).close()
-        return ""
-
-    yield f"metrics port {metrics.port}", attempt

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 
 from streamdet.errors import ConfigError, StreamdetError
 from streamdet.frames import Event, Result
@@ -101,6 +103,7 @@ class Pipeline:
         self._started = self._stopping = False
         self._error: StreamdetError | None = None
         self._told_drops: dict[str, dict[str, int]] = {}
+        self.meter.build_info.labels(metadata.version("streamdet"), platform.python_version()).set(1)
         self._outlets = [self._outlet(sink) for sink in sinks]
         if loop is not None:
             self._outlets.append(Outlet(loop, self._clock, self.meter, give_up_s=float("inf"), queue_limit=2))
