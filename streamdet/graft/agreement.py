@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet import boxes
-from streamdet.graft.reference import Candidates, Found
+from streamdet.graft.reference import Candidates, Found, suppress
 from streamdet.manifest import Nms
 
 _GONE, _KEPT, _OPEN = 0, 1, 2
@@ -40,10 +40,10 @@ class Agreement:
     worst_px: float = 0.0
     worst_score: float = 0.0
 
-    @property
-    def holds(self) -> bool:
-        """Nothing missing, nothing too many."""
-        return self.missing == 0 and self.surplus == 0
+    def holds(self, share: float = 0.0) -> bool:
+        """Nothing missing and nothing too many, or no more than that share of what had to be found."""
+        allowed = share * self.compared
+        return self.missing <= allowed and self.surplus <= allowed
 
     def __add__(self, other: Agreement) -> Agreement:
         return Agreement(
@@ -134,3 +134,38 @@ def _class_is_open(scores: npt.NDArray[np.float32], margin: float) -> npt.NDArra
         return np.zeros(len(scores), bool)
     best = np.partition(scores, -2, axis=1)[:, -2:]
     return np.asarray(best[:, 1] - best[:, 0] <= margin)
+
+
+def resemblance(
+    candidates: Candidates, found: Found, nms: Nms, overlap: float, margin: float, above: float
+) -> Agreement:
+    """The same for a less precise twin of a network, whose scores wander.
+
+    A detection of the reference that clears the threshold by `margin` must overlap one that was found, of its class, by
+    at least `overlap`; and each one found so clearly must overlap a candidate of the reference. On both sides, the other
+    may score as little as `margin` below the threshold.
+    """
+    found = found.above(above - margin)
+    reference = suppress(candidates.above(above - margin), nms)
+    needed = reference.score > above + margin
+    clear = found.score > above + margin
+    near = (boxes.iou(reference.xyxy, found.xyxy) >= overlap) & (reference.class_id[:, None] == found.class_id[None])
+    pool = candidates.above(above - margin)
+    backed = (boxes.iou(pool.xyxy, found.xyxy) >= overlap) & (pool.best()[1][:, None] == found.class_id[None])
+    apart = np.abs(reference.xyxy[:, None] - found.xyxy[None]).max(axis=2)
+    off = np.abs(reference.score[:, None] - found.score[None])
+    return Agreement(
+        1,
+        int(needed.sum()),
+        int((~needed).sum()),
+        int((needed & ~near.any(axis=1)).sum()),
+        int((clear & ~backed.any(axis=0)).sum()),
+        float(_nearest(apart, near, needed)),
+        float(_nearest(off, near, needed)),
+    )
+
+
+def _nearest(distance: npt.NDArray[np.float32], near: npt.NDArray[np.bool_], needed: npt.NDArray[np.bool_]) -> float:
+    """The largest of the distances between each needed row and its best match."""
+    best = np.where(near, distance, np.inf).min(axis=1, initial=np.inf)[needed]
+    return float(best[np.isfinite(best)].max(initial=0.0))

@@ -88,6 +88,7 @@ def import_model(
         model_bytes=model_bytes,
         fixed_batch=fixed_batch,
         score=confidence,
+        proven_on=("onnx-cpu",),
         provenance=Provenance(
             source=f"{path.name}, sha256 {sha256_of(path)}",
             licence=licence or network.metadata.get("license", ""),

@@ -45,7 +45,7 @@ def prove(
         for i in range(step):
             _cut_agrees(expected[start + i], arrays[CUT_BOXES][i], arrays[CUT_SCORES][i], engine.nms.floor, where)
             total += agreement(expected[start + i], found_in(arrays, i), engine.nms, above=COMPARED_ABOVE)
-    if not total.holds:
+    if not total.holds():
         raise ModelRefused(
             "the engine does not find what the raw model finds",
             where=where,

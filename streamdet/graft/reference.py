@@ -35,6 +35,12 @@ class Candidates:
         class_id = self.scores.argmax(axis=1)
         return self.scores[np.arange(len(class_id)), class_id], class_id.astype(np.int32)
 
+    def above(self, score: float) -> Candidates:
+        """Only those whose best class scores higher."""
+        rows = self.best()[0] > score
+        points = None if self.keypoints is None else self.keypoints[rows]
+        return Candidates(self.xyxy[rows], self.scores[rows], points)
+
 
 @dataclass(frozen=True)
 class Found:

@@ -31,6 +31,7 @@ def manifest_of(
     score: float = 0.25,
     keypoints: Sequence[str] = (),
     provenance: Provenance | None = None,
+    proven_on: Sequence[str] = (),
 ) -> EngineManifest:
     """The manifest of a grafted detector whose one file is `model_bytes`."""
     return EngineManifest(
@@ -54,6 +55,7 @@ def manifest_of(
                 path="model.onnx" if precision == "fp32" else f"model.{precision}.onnx",
                 precision=precision,
                 sha256=hashlib.sha256(model_bytes).hexdigest(),
+                proven_on=tuple(proven_on),
             ),
         ),
         provenance=provenance or Provenance(),

@@ -95,7 +95,7 @@ def test_an_imported_engine_finds_what_the_numpy_decode_finds_on_every_runtime(i
                 total += agreement(expected[start + i], found_in(arrays, i), engine.manifest.nms)
         session.close()
         backend.close()
-        assert total.holds, f"{runtime}, {tail}: {total}"
+        assert total.holds(), f"{runtime}, {tail}: {total}"
         assert total.compared > 50
 
 
