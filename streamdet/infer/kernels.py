@@ -77,8 +77,11 @@ def letterbox(planes, plane_shape, rows, row_weight, columns, column_weight, com
     """Resample the planes and write the picture into `out` [C, H, W] at (left, top); see preprocess.Plan."""
     n_planes, n_components = plane_shape.shape[0], components.shape[0]
     height, width = rows.shape[1], columns.shape[1]
+    longest = 0
+    for p in range(n_planes):
+        longest = max(longest, plane_shape[p, 1])
     # One sample more than the row, because the last column reads its right neighbour, with weight 0.
-    blended = np.zeros((n_planes, plane_shape[:, 1].max() + 8), np.uint16)
+    blended = np.zeros((n_planes, longest + 8), np.uint16)
     samples = np.zeros((3, width), np.int32)
     for y in range(height):
         for p in range(n_planes):
@@ -155,49 +158,71 @@ def _largest(bits):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _suppress(x1, y1, x2, y2, size, kind, gone, r, overlap):  # type: ignore[no-untyped-def]
-    """Mark what overlaps row r by strictly more than the limit; no division and no branch, so that it vectorises."""
-    left, top, right, bottom, own, own_kind = x1[r], y1[r], x2[r], y2[r], size[r], kind[r]
-    for j in range(r + 1, x1.shape[0]):
-        width = min(x2[j], right) - max(x1[j], left)
-        height = min(y2[j], bottom) - max(y1[j], top)
-        inter = max(width, np.float32(0)) * max(height, np.float32(0))
-        gone[j] |= np.uint8((inter > overlap * (size[j] + own - inter)) & (kind[j] == own_kind))
+def _best_first(bits, rows):  # type: ignore[no-untyped-def]
+    """Both columns sorted by bits, largest first, equal ones as they came: three passes over eleven bits each."""
+    n = bits.shape[0]
+    for shift in range(0, 33, 11):
+        start = np.zeros(2049, np.int32)
+        for i in range(n):
+            start[2048 - ((bits[i] >> shift) & 2047)] += 1
+        for digit in range(2048):
+            start[digit + 1] += start[digit]
+        next_bits, next_rows = np.empty(n, np.int32), np.empty(n, np.int32)
+        for i in range(n):
+            digit = 2047 - ((bits[i] >> shift) & 2047)
+            next_bits[start[digit]], next_rows[start[digit]] = bits[i], rows[i]
+            start[digit] += 1
+        bits, rows = next_bits, next_rows
+    return bits, rows
 
 
 @njit(nogil=True)
-def _keep(boxes, score_bits, chosen, overlap, duplicates, b, count, xyxy, score, class_id, index):  # type: ignore[no-untyped-def]
-    n = chosen.shape[0]
+def _suppress(x1, y1, x2, y2, size, kind, gone, overlap):  # type: ignore[no-untyped-def]
+    """Mark what overlaps the first row by strictly more than the limit.
+
+    It vectorises, which makes it eight times as fast: no division, no branch, every array read from its own start (an
+    offset would bring back the guard against negative indices), and comparisons in place of min and max.
+    """
+    zero = np.float32(0)
+    left, top, right, bottom, own, own_kind = x1[0], y1[0], x2[0], y2[0], size[0], kind[0]
+    for j in range(x1.shape[0]):
+        nearest_right = x2[j] if x2[j] < right else right
+        farthest_left = x1[j] if x1[j] > left else left
+        nearest_bottom = y2[j] if y2[j] < bottom else bottom
+        farthest_top = y1[j] if y1[j] > top else top
+        width = nearest_right - farthest_left
+        height = nearest_bottom - farthest_top
+        inter = (width if width > zero else zero) * (height if height > zero else zero)
+        gone[j] |= np.int32((inter > overlap * (size[j] + own - inter)) & (kind[j] == own_kind))
+
+
+@njit(nogil=True)
+def _keep(boxes, score_bits, bits, rows, overlap, duplicates, xyxy, kept_bits, class_id, index):  # type: ignore[no-untyped-def]
+    """Greedy suppression of one picture's candidates, best first; the number of rows written."""
+    n = rows.shape[0]
     x1, y1, x2, y2 = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
-    size, kind = np.empty(n, np.float32), np.empty(n, np.int32)
-    gone = np.zeros(n, np.uint8)
+    size, kind = np.empty(n, np.float32), np.zeros(n, np.int32)
+    gone = np.zeros(n, np.int32)
     for r in range(n):
-        row = chosen[r] & 0xFFFFFFFF
+        row = rows[r]
         x1[r], y1[r], x2[r], y2[r] = boxes[row, 0], boxes[row, 1], boxes[row, 2], boxes[row, 3]
-        size[r] = max(x2[r] - x1[r], np.float32(0)) * max(y2[r] - y1[r], np.float32(0))
-        best = np.int32(0x7FFFFFFF - (chosen[r] >> 32))
-        kind[r] = 0
-        while score_bits[row, kind[r]] != best:
+        width, height = x2[r] - x1[r], y2[r] - y1[r]
+        # Written so that what is not a number stays so: such a box overlaps nothing.
+        size[r] = (np.float32(0) if width <= 0 else width) * (np.float32(0) if height <= 0 else height)
+        while score_bits[row, kind[r]] != bits[r]:
             kind[r] += 1
     kept = 0
     for r in range(n):
         if gone[r]:
             continue
-        if kept == xyxy.shape[1]:
+        if kept == xyxy.shape[0]:
             break
-        row = chosen[r] & 0xFFFFFFFF
-        xyxy[b, kept, 0], xyxy[b, kept, 1], xyxy[b, kept, 2], xyxy[b, kept, 3] = x1[r], y1[r], x2[r], y2[r]
-        class_id[b, kept] = kind[r]
-        index[b, kept] = row
-        score.view(np.int32)[b, kept] = np.int32(0x7FFFFFFF - (chosen[r] >> 32))
+        xyxy[kept, 0], xyxy[kept, 1], xyxy[kept, 2], xyxy[kept, 3] = x1[r], y1[r], x2[r], y2[r]
+        kept_bits[kept], class_id[kept], index[kept] = bits[r], kind[r], rows[r]
         kept += 1
         if duplicates:
-            _suppress(x1, y1, x2, y2, size, kind, gone, r, overlap)
-    count[b] = kept
-    xyxy[b, kept:] = 0
-    score[b, kept:] = 0
-    class_id[b, kept:] = 0
-    index[b, kept:] = 0
+            _suppress(x1[r:], y1[r:], x2[r:], y2[r:], size[r:], kind[r:], gone[r:], overlap)
+    return kept
 
 
 @_compiled(
@@ -209,37 +234,58 @@ def _keep(boxes, score_bits, chosen, overlap, duplicates, b, count, xyxy, score,
     types.boolean,
     types.Array(types.int32, 1, "C"),
     types.Array(types.float32, 3, "C"),
-    types.Array(types.float32, 2, "C"),
+    types.Array(types.int32, 2, "C"),
     types.Array(types.int32, 2, "C"),
     types.Array(types.int32, 2, "C"),
     types.Array(types.int32, 1, "C"),
     types.Array(types.int32, 1, "C"),
 )
 def tail(  # type: ignore[no-untyped-def]
-    boxes, score_bits, limit, overlap, floor_bits, duplicates, count, xyxy, score, class_id, index, truncated, broken
+    boxes,
+    score_bits,
+    limit,
+    overlap,
+    floor_bits,
+    duplicates,
+    count,
+    xyxy,
+    kept_bits,
+    class_id,
+    index,
+    truncated,
+    broken,
 ):
     """Candidates above the floor → the K best → greedy suppression per class → the D best; see tail.Tail.
 
-    Scores come as the bits of their float32: for numbers ≥ 0 these sort as integers, which vectorise, and every NaN
-    is larger than infinity, so that it is found on the way.
+    Scores come and go as the bits of their float32: for numbers ≥ 0 these sort as integers, which vectorise, and every
+    NaN is larger than infinity, so that it is found on the way.
     """
     batch, n_candidates, _ = score_bits.shape
-    keys = np.empty(n_candidates, np.int64)
+    bits, rows = np.empty(n_candidates, np.int32), np.empty(n_candidates, np.int32)
     for b in range(batch):
         found = 0
         broken[b] = 0
         for i in range(n_candidates):
             best = _largest(score_bits[b, i])
             if best > floor_bits:
-                if best > 0x7F800000:
-                    broken[b] += 1
-                # best score first, then lowest row
-                keys[found] = (np.int64(0x7FFFFFFF - best) << 32) | i
+                broken[b] += best > 0x7F800000
+                bits[found], rows[found] = best, i
                 found += 1
         truncated[b] = max(found - limit, 0)
-        if found > limit:
-            chosen = np.partition(keys[:found], limit - 1)[:limit]
-        else:
-            chosen = keys[:found].copy()
-        chosen.sort()
-        _keep(boxes[b], score_bits[b], chosen, overlap, duplicates, b, count, xyxy, score, class_id, index)
+        best_bits, best_rows = _best_first(bits[:found], rows[:found])
+        kept = _keep(
+            boxes[b],
+            score_bits[b],
+            best_bits[:limit],
+            best_rows[:limit],
+            overlap,
+            duplicates,
+            xyxy[b],
+            kept_bits[b],
+            class_id[b],
+            index[b],
+        )
+        count[b] = kept
+        for r in range(kept, xyxy.shape[1]):
+            xyxy[b, r, 0], xyxy[b, r, 1], xyxy[b, r, 2], xyxy[b, r, 3] = 0, 0, 0, 0
+            kept_bits[b, r], class_id[b, r], index[b, r] = 0, 0, 0

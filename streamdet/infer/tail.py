@@ -59,7 +59,7 @@ class Tail:
             not self._nms.end_to_end,
             out["count"],
             out["xyxy"],
-            out["score"],
+            out["score"].view(np.int32),
             out["class_id"],
             self._index[:n],
             out["truncated"],

@@ -97,14 +97,14 @@ def tail(
     duplicates: bool,
     count: npt.NDArray[np.int32],
     xyxy: npt.NDArray[np.float32],
-    score: npt.NDArray[np.float32],
+    kept_bits: npt.NDArray[np.int32],
     class_id: npt.NDArray[np.int32],
     index: npt.NDArray[np.int32],
     truncated: npt.NDArray[np.int32],
     broken: npt.NDArray[np.int32],
 ) -> None:
     """Best class per candidate, the K best, greedy suppression, the D best."""
-    outputs: tuple[npt.NDArray[Any], ...] = (xyxy, score, class_id, index)
+    outputs: tuple[npt.NDArray[Any], ...] = (xyxy, kept_bits, class_id, index)
     for b in range(len(boxes)):
         best_bits = score_bits[b].max(axis=1)
         candidates = np.flatnonzero(best_bits > floor_bits)
@@ -118,6 +118,6 @@ def tail(
         else:
             kept = np.arange(len(chosen))[: xyxy.shape[1]]
         count[b] = len(kept)
-        for array, rows in zip(outputs, (boxes[b, chosen], best, kind, chosen), strict=True):
+        for array, rows in zip(outputs, (boxes[b, chosen], best.view(np.int32), kind, chosen), strict=True):
             array[b] = 0
             array[b, : len(kept)] = rows[kept]
