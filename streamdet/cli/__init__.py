@@ -7,7 +7,7 @@ from importlib import metadata
 
 import typer
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import SinkLost, StreamdetError
 
 
 def app() -> typer.Typer:
@@ -54,7 +54,7 @@ def main() -> None:
         app()()
     except StreamdetError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        sys.exit(4 if isinstance(error, SinkLost) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

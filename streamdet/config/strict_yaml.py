@@ -64,6 +64,7 @@ _AMBIGUOUS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^[-+]?[0-9]+_[0-9_]*$"), "write the number without underscores"),
     (re.compile(r"^\d{4}-\d\d?-\d\d?([Tt ].*)?$"), "a date is read as a date by some: put it in quotes"),
 )
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
 _DEPTH, _NODES = 20, 20_000  # no honest configuration comes near
 _INTEGER = re.compile(r"^[-+]?(0|[1-9][0-9]*)$")
 _FLOAT = re.compile(r"^[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$")
@@ -123,7 +124,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, location: Location) -> Any:
         text: str = node.value
-        if node.tag.startswith("!") or (node.tag.startswith("tag:") and not node.tag.startswith("tag:yaml.org,2002:")):
+        if node.tag not in _PLAIN_TAGS:
             self._problem(location, "tags have no meaning here", node.tag, None, node)
             return None
         if node.style is not None:  # quoted, or a block: text it is

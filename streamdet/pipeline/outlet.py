@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streamdet.errors import ConfigError, SinkLost, StreamdetError
+from streamdet.errors import SinkLost, StreamdetError
 from streamdet.frames import Event, Result
 from streamdet.metrics import Meter
 from streamdet.pipeline.backoff import Backoff
@@ -18,6 +18,8 @@ from streamdet.sinks.contract import Sink
 log = logging.getLogger(__name__)
 
 Receipt = Callable[[], None]
+
+_STRIKES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,16 @@ class SinkBalance:
 class _Entry:
     item: Result | Event
     receipt: Receipt | None  # called once, when the sink has taken the item or never will
+    strikes: int = 0  # times that it made the sink raise what no sink should
 
 
 class Outlet:
     """Feeds one sink from a bounded queue, so that it can be slow, fail and come back without anybody noticing.
 
     `offer` never blocks. A sink that fails is closed and opened again, and what it refused is written again; after
-    `give_up_s` of failing, or of hanging in one call, it is detached for good.
+    `give_up_s` of failing, or of hanging in one call, it is detached for good. So is one that does not open in the
+    first place: that is a mistake to be told now, not an outage to be waited for. An item that makes the sink raise
+    anything but SinkLost twice is counted failed and passed over.
     """
 
     def __init__(self, sink: Sink, clock: Clock, meter: Meter, *, give_up_s: float, queue_limit: int) -> None:
@@ -67,6 +72,7 @@ class Outlet:
         self._writing: _Entry | None = None
         self._busy_since: float | None = None  # inside a call of the sink
         self._failing_since: float | None = None
+        self._loss: StreamdetError | None = None
         self._closing = False
         self._hurry = False
         self._offered = self._written = self._failed = self._dropped = 0
@@ -134,28 +140,34 @@ class Outlet:
     def _run(self) -> None:
         backoff = Backoff(cap_s=5.0)
         opened = self._try(self.sink.open)
+        if not opened and self._loss is not None:
+            self._detach(self._loss)
         self.tried.set()
         while (entry := self._next()) is not None:
             opened = opened or self._try(self.sink.open)
-            if opened and self._try(self.sink.write, entry.item):
+            if opened and self._try(self.sink.write, entry.item, entry=entry):
                 self._failing_since = None
                 backoff = Backoff(cap_s=5.0)
                 self._finish_entry(entry, "written")
                 continue
             opened = False
             self._close_sink()
-            if self._pause(backoff.next_s()):
+            if entry.strikes >= _STRIKES:
+                self._finish_entry(entry, "failed")
+            elif self._pause(backoff.next_s()):
                 self._put_back(entry)
             else:
                 self._finish_entry(entry, "failed")
         self._close_sink()
 
-    def _try(self, action: Callable[..., None], *arguments: object) -> bool:
+    def _try(self, action: Callable[..., None], *arguments: object, entry: _Entry | None = None) -> bool:
         with self._changed:
             self._busy_since = self._clock.now()
         try:
             action(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever a sink raises is its loss, not the pipeline's
+            if entry is not None and not isinstance(error, SinkLost):
+                entry.strikes += 1
             self._lost(_as_loss(self.name, error))
             return False
         finally:
@@ -194,10 +206,11 @@ class Outlet:
         now = self._clock.now()
         if self._failing_since is None:
             self._failing_since = now
+        self._loss = loss
         self._errors_total.inc()
-        log.warning("sink %s: %s", self.name, loss.line, extra={"cause": f"sink:{self.name}"})
-        # A ConfigError says that no waiting will mend it.
-        if isinstance(loss, ConfigError) or now - self._failing_since >= self._give_up_s:
+        if self.tried.is_set():
+            log.warning("sink %s: %s", self.name, loss.line, extra={"cause": f"sink:{self.name}"})
+        if now - self._failing_since >= self._give_up_s:
             self._detach(loss)
 
     def _pause(self, wait_s: float) -> bool:
@@ -222,7 +235,8 @@ class Outlet:
             self._failed += refused is not None
             self._changed.notify_all()
         self._detached_gauge.set(1)
-        log.error("sink %s is given up: %s", self.name, error.line)
+        if self.tried.is_set():  # otherwise whoever starts the run tells it
+            log.error("sink %s is given up: %s", self.name, error.line)
         if refused is not None:
             self._failed_total.inc()
             # Where the call hangs, the sink may still be reading the picture: it stays held.

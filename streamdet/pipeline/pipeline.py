@@ -207,12 +207,12 @@ class Pipeline:
         return self.finish()
 
     def start(self) -> None:
-        """Open the sinks, start the workers, let the sources begin. A sink that can never work is an error here."""
+        """Open the sinks, start the workers, let the sources begin. A sink that does not open is an error here."""
         for outlet in self._outlets:
             outlet.start()
         for outlet in self._outlets:
             outlet.tried.wait(self.limits.give_up_s)
-            if isinstance(outlet.detached, ConfigError):
+            if outlet.detached is not None:
                 self._close_outlets()
                 raise outlet.detached
         with self._lock:

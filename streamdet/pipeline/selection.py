@@ -26,7 +26,10 @@ class Selection:
                 self._threshold[row] = stream.class_scores[name]
 
     def before_tracking(self, found: Detections) -> Detections:
-        """Without unwanted classes and without what lies in an ignored area."""
+        """Without unwanted classes, without what lies in an ignored area, and without numbers that are none."""
+        sound = np.isfinite(found.xyxy).all(axis=1) & np.isfinite(found.score)
+        if not sound.all():
+            found = found.rows(sound)
         if self._allowed is not None and len(found):
             found = found.rows(self._allowed[found.class_id])
         if self._ignore and len(found):

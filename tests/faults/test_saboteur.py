@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamdet.errors import InferenceFailed, SinkLost, SourceLost
+from streamdet.errors import InferenceFailed, SinkLost, SourceLost, StreamdetError
 from streamdet.frames import Detections, TrackEvent, Tracks
 from streamdet.pipeline.pipeline import Limits, Pipeline, Report
 from streamdet.pipeline.stream import Stream
@@ -67,7 +67,7 @@ def test_a_station_that_fails_at_its_kth_call_costs_what_it_should_and_no_more(
         assert before == set(threading.enumerate()), f"threads left behind at k={k}"
 
 
-def run_sabotaged(station: str, method: str, k: int, error: Callable[[], BaseException], live: bool) -> Report:
+def run_sabotaged(station: str, method: str, k: int, error: Callable[[], BaseException], live: bool) -> None:
     def sabotage(name: str, whole: Any, inside: tuple[str, ...] = ()) -> Any:
         return Saboteur(whole, method, k, error=error, inside=inside) if name == station else whole
 
@@ -86,6 +86,11 @@ def run_sabotaged(station: str, method: str, k: int, error: Callable[[], BaseExc
         )
         pipeline.add("one", stream)
         road = pipeline._roads["one"]
+        if station == "sink" and method == "open" and k == 1:
+            with pytest.raises(StreamdetError, match="sabotage"):
+                pipeline.run()
+            assert source.opens == 0, "a run that cannot write must not begin"
+            return
         report = pipeline.run()
     check(pipeline, report, road, k)
     assert source.leases == 0, "a picture was not given back"
@@ -96,7 +101,6 @@ def run_sabotaged(station: str, method: str, k: int, error: Callable[[], BaseExc
         assert report.sinks["list"].written == report.sinks["list"].offered, "what a sink refused comes again"
     if station in ("detector", "tracker", "motion") and not live:
         assert list(range(FRAMES)) == [result.frame.index for result in sink.results]
-    return report
 
 
 def check(pipeline: Pipeline, report: Report, road: Any, k: int) -> None:

@@ -45,7 +45,7 @@ def test_a_plain_value_is_what_everybody_would_take_it_for(tmp_path: Path, text:
 
 
 @pytest.mark.parametrize(
-    "text", ["yes", "no", "On", "off", "017", "1:30", "1:30:00", "12_3", "2026-01-01", "!!python/x 1"]
+    "text", ["yes", "no", "On", "off", "017", "1:30", "1:30:00", "12_3", "2026-01-01", "!!python/x 1", "!own 1"]
 )
 def test_what_two_readers_could_take_for_two_things_is_refused(tmp_path: Path, text: str) -> None:
     document = load(write(tmp_path, f"a: 1\nkey: {text}"))

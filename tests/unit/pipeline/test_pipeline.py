@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from streamdet.frames import Detections, Frame
+from streamdet.frames import Detections, Event, Frame, Result
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
 from streamdet.sinks.contract import StreamStatus
@@ -204,3 +205,32 @@ def test_a_queue_plays_so_many_at_a_time_and_tells_when_each_is_done() -> None:
     assert [(f"clip{number}", 20, 20) for number in range(7)] == sorted(done)
     assert 2 == most_at_once
     assert 7 == len(report.streams)
+
+
+def test_an_item_that_poisons_a_sink_is_passed_over_and_counted() -> None:
+    class Squeamish(ListSink):
+        def write(self, item: Result | Event) -> None:
+            if isinstance(item, Result) and item.frame.index == 7:
+                raise ValueError("out of range")
+            super().write(item)
+
+    sink = Squeamish()
+    with ManualClock() as clock:
+        pipeline = Pipeline([sink], clock=clock)
+        pipeline.add("one", Stream(SyntheticSource(frames=20), (FakeDetector(),)))
+        report = pipeline.run()
+    assert [number for number in range(20) if number != 7] == [result.frame.index for result in sink.results]
+    assert (1, True) == (report.sinks["list"].failed, report.sinks["list"].balanced)
+    assert 0 == report.exit_code
+
+
+def test_rows_that_are_no_numbers_never_reach_a_record() -> None:
+    def broken(frame: Frame) -> Detections:
+        xyxy = np.array([[0, 0, 9, 9], [0, np.nan, 9, 9], [0, 0, 9, 9]], np.float32)
+        return Detections(xyxy, np.array([0.9, 0.8, np.inf], np.float32), np.zeros(3, np.int32), ("thing",))
+
+    sink = ListSink()
+    pipeline = Pipeline([sink])
+    pipeline.add("one", Stream(SyntheticSource(frames=3), (FakeDetector(found=broken),)))
+    pipeline.run()
+    assert [1, 1, 1] == [len(result.detections or ()) for result in sink.results]
