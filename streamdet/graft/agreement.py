@@ -141,9 +141,9 @@ def resemblance(
 ) -> Agreement:
     """The same for a less precise twin of a network, whose scores wander.
 
-    A detection of the reference that clears the threshold by `margin` must overlap one that was found, of its class, by
-    at least `overlap`; and each one found so clearly must overlap a candidate of the reference. On both sides, the other
-    may score as little as `margin` below the threshold.
+    A detection of the reference that clears the threshold by `margin` must overlap one that was found, of its class,
+    by at least `overlap`; and each one found so clearly must overlap a candidate of the reference. On both sides, the
+    other may score as little as `margin` below the threshold.
     """
     found = found.above(above - margin)
     reference = suppress(candidates.above(above - margin), nms)
