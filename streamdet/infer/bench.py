@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from streamdet.frames import Frame, Picture
 from streamdet.infer.backends import available, open_backend
 from streamdet.infer.contract import Backend, Session
 from streamdet.infer.detector import EngineDetector, EngineWorker
+from streamdet.infer.fastest import usable_cores
 from streamdet.infer.shelf import Engine
 
 FRAME_SIZE = (1920, 1080)
@@ -43,12 +43,24 @@ class BenchRow:
     why_not: str | None = None
 
 
-def standard_loads(cores: int, batch_limit: int) -> list[Load]:
-    """One thread; all cores on one picture; a one-thread session per core; and a batch, where the engine has one."""
-    loads = [Load(1, 1, 1), Load(1, cores, 1), Load(cores, 1, 1)]
-    if batch_limit > 1:
-        loads.append(Load(1, cores, min(4, batch_limit)))
+def standard_loads(cores: int, batch: tuple[int, int]) -> list[Load]:
+    """One thread; all cores on one batch; a one-thread session per core; and four at once, where the engine allows."""
+    smallest, largest = batch
+    loads = [Load(1, 1, smallest), Load(1, cores, smallest), Load(cores, 1, smallest)]
+    loads.append(Load(1, cores, max(smallest, min(4, largest))))
     return list(dict.fromkeys(loads))
+
+
+def standard_backends(engine: Engine) -> list[tuple[str, str | None]]:
+    """Every backend that can be tried here, with every precision that it can make of the engine's files."""
+    precisions = [file.precision for file in engine.manifest.files]
+    wanted: list[tuple[str, str | None]] = []
+    for found in available():
+        if found.usable:
+            wanted += [(found.name, precision) for precision in precisions]
+            if found.name == "openvino" and "fp32" in precisions:
+                wanted.append((found.name, "bf16"))
+    return wanted
 
 
 def bench_engine(
@@ -59,13 +71,11 @@ def bench_engine(
 ) -> Iterator[BenchRow]:
     """Measure an engine; each row comes as soon as it is known.
 
-    `backends` are (name, precision) pairs, by default every backend that can be tried here. Each figure takes about
+    `backends` are (name, precision) pairs, by default every one that can be tried here. Each figure takes about
     `budget_s`. What cannot run yields a row that says why.
     """
-    wanted = [(found.name, None) for found in available() if found.usable] if backends is None else list(backends)
-    chosen = (
-        standard_loads(len(os.sched_getaffinity(0)), engine.manifest.input.batch[1]) if loads is None else list(loads)
-    )
+    wanted = standard_backends(engine) if backends is None else list(backends)
+    chosen = standard_loads(usable_cores(), engine.manifest.input.batch) if loads is None else list(loads)
     for name, precision in wanted:
         try:
             backend = open_backend(engine, name, precision)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from streamdet.errors import ConfigError, EngineMismatch
 from streamdet.frames import Detections, Frame, Picture
 from streamdet.infer.backends import open_backend
 from streamdet.infer.contract import Backend, Session
+from streamdet.infer.fastest import usable_cores
 from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.shelf import Engine, Shelf
 
@@ -70,7 +70,7 @@ class EngineDetector:
         frame = Frame("picture", 0, 0.0, Picture((picture,), pixel_format))
         with self._lock:
             if self._own is None:
-                self._own = self.worker(len(os.sched_getaffinity(0)))
+                self._own = self.worker(usable_cores())
             found = self._own.detect([frame])[0]
         return found.rows(found.score > (self.score if score is None else score))
 

@@ -80,6 +80,11 @@ def seconds_per_run(backend: Backend, n: int = 1, threads: int = 1, budget_s: fl
     return float(np.median(took_s))
 
 
+def usable_cores() -> int:
+    """How many cores this process may use: a container may have fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _versions() -> list[str]:
     found = []
     for library in ("onnxruntime", "openvino"):

@@ -80,10 +80,11 @@ class OpenVinoBackend:
         """Refuse what does not fit, then give the batch a number: OpenVINO runs fixed shapes faster."""
         inputs, outputs = ([_port(node) for node in nodes] for nodes in (self._model.inputs, self._model.outputs))
         refuse_misfit(self.manifest, self._path, inputs, outputs, CUT_SCORES if self.tail == "kernel" else None)
-        smallest = self.manifest.input.batch[0]
+        smallest, largest = self.manifest.input.batch
+        step = largest if smallest == largest else 1
         width, height = self.manifest.input.size
-        self._model.reshape([smallest, self.manifest.input.channels, height, width])
-        return smallest
+        self._model.reshape([step, self.manifest.input.channels, height, width])
+        return step
 
     def _compile(self, threads: int) -> Any:
         options: dict[str, object] = {
