@@ -107,6 +107,8 @@ def classify(
                 break
     if cause is None and waited_out:
         cause = "timeout"
+    if cause is None and number == errno.EIO and phase == "playing":
+        cause = "ended"
     if cause is None and number == errno.EIO and secure and phase == "opening":
         cause = "tls"  # a handshake with a server that does not speak TLS fails without a word
     if cause == "unreachable" and "resolve" in said:

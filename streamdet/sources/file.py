@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from streamdet.errors import EndOfStream, SourceLost
 from streamdet.frames import Frame
 from streamdet.sources.classify import loss
 from streamdet.sources.options import SourceOptions
-from streamdet.sources.player import Played, Player
+from streamdet.sources.pace import Pace
+from streamdet.sources.player import Player
 from streamdet.sources.reader import Access
 
 # A recording may pause (a dash camera, a screen recorder); a leap beyond this is a broken clock, not a pause.
@@ -32,7 +32,7 @@ class FileSource:
         self.deadline_s = self.options.deadline_s
         self.duration_s: float | None = None
         self._player: Player | None = None
-        self._pace = _Pace(self.deadline_s)
+        self._pace = Pace(self.deadline_s)
 
     def open(self) -> None:
         """Open the file, or raise SourceLost."""
@@ -41,7 +41,7 @@ class FileSource:
             raise loss("no_video", where=self.path, got="a folder", hint="name a file, or a folder of pictures")
         self._player = Player(self._access(), gap_s=_GAP_S)
         self.duration_s = self._player.reader.duration_s
-        self._pace = _Pace(self.deadline_s)
+        self._pace = Pace(self.deadline_s)
 
     def read(self) -> Frame:
         """The next frame, or EndOfStream."""
@@ -57,7 +57,7 @@ class FileSource:
             player.again(self._access())
             played = player.next()
         if self.options.realtime:
-            self._pace.wait(played)
+            self._pace.wait(played.stamp)
         return played.frame(self.name)
 
     def _access(self) -> Access:
@@ -73,24 +73,3 @@ class FileSource:
         player, self._player = self._player, None
         if player is not None:
             player.stop()
-
-
-class _Pace:
-    """Holds frames back until their time has come; never longer than the deadline."""
-
-    def __init__(self, longest_s: float) -> None:
-        self._longest_s = longest_s
-        self._epoch = -1
-        self._zero_s = 0.0
-
-    def wait(self, played: Played) -> None:
-        stamp = played.stamp
-        now_s = time.monotonic()
-        if stamp.epoch != self._epoch:
-            self._epoch, self._zero_s = stamp.epoch, now_s - stamp.pts_s
-        early_s = self._zero_s + stamp.pts_s - now_s
-        if early_s > self._longest_s:  # a pause in the recording: do not sit through it
-            self._zero_s -= early_s - self._longest_s
-            early_s = self._longest_s
-        if early_s > 0:
-            time.sleep(early_s)

@@ -9,6 +9,7 @@ from streamdet.errors import redact
 from streamdet.frames import Frame
 from streamdet.sources.live import LiveSource
 from streamdet.sources.options import SourceOptions
+from streamdet.sources.pace import Pace
 from streamdet.sources.player import Played, Player
 from streamdet.sources.reader import Access
 from streamdet.sources.wallclock import WallClock
@@ -28,26 +29,32 @@ class NetworkSource(LiveSource):
 
     FFmpeg's own `timeout` watches every operation of the socket; silence longer than `deadline_s` is a loss. Frames
     bear the camera's own wall time once its RTCP sender reports have come (`rtcp`), until then their time of arrival.
+    HLS comes in segments of seconds: live, its frames are handed out at their own pace, not in bursts.
     """
 
     def __init__(self, name: str, url: str, options: SourceOptions | None = None) -> None:
-        super().__init__(name, redact(url), options or SourceOptions())
+        options = options or SourceOptions()
+        super().__init__(name, redact(url), options)
         self._url = url
         parts = urlsplit(url)
         self._rtsp = parts.scheme.lower() in ("rtsp", "rtsps")
         self.live = self._rtsp or not parts.path.lower().endswith(_RECORDINGS)
+        self._hls = not self._rtsp and "m3u8" in url.lower()
         self._wall_clock = WallClock()
+        self._pace = Pace(options.deadline_s)
 
     def open(self) -> None:
         """Connect, or raise SourceLost."""
         super().open()
         self._wall_clock = WallClock()
+        self._pace = Pace(self.deadline_s)
         if not self._rtsp and self._player is not None:
             self.duration_s = self._player.reader.duration_s
             self.live = not self.duration_s
 
     def _access(self) -> Access:
-        return Access(self._url, self._shown, options=self._rtsp_options() if self._rtsp else self._http_options())
+        options = self._rtsp_options() if self._rtsp else self._http_options()
+        return Access(self._url, self._shown, options=options, bursts=self._hls)
 
     def _rtsp_options(self) -> dict[str, str]:
         options = {
@@ -83,6 +90,8 @@ class NetworkSource(LiveSource):
         frame = played.frame(self.name)
         if not self.live:
             return frame
+        if self._hls:
+            self._pace.wait(played.stamp)
         report = player.reader.take_report()
         if report is not None:
             self._wall_clock.see(report)

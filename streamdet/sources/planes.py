@@ -21,6 +21,16 @@ _AS_DECODED: dict[str, PixelFormat] = {
     "yuvj420p": "yuv420p",
     "yuvj422p": "yuv422p",
 }
+_CHANNELS: dict[PixelFormat, tuple[int, ...]] = {  # samples per pixel, plane by plane
+    "yuv420p": (1, 1, 1),
+    "nv12": (1, 2),
+    "yuv422p": (1, 1, 1),
+    "p010": (1, 2),
+    "rgb24": (3,),
+    "bgr24": (3,),
+    "gray": (1,),
+}
+_WIDENED = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(np.uint8)  # 16..235 → 0..255
 _SPC_RGB, _SPC_UNSPECIFIED, _SPC_YCGCO = 0, 2, 8
 _BT601_SPACES = (4, 5, 6)  # FCC, BT.470 BG, SMPTE 170M: the same coefficients to the third digit
 _UNSPECIFIED_RANGE, _FULL_RANGE = 0, 2
@@ -62,10 +72,15 @@ class Orientation:
 def borrow(frame: VideoFrame, orientation: Orientation) -> Picture:
     """A Picture on the frame's own memory, which lives as long as its planes do."""
     matrix, full_range = _colours(frame)
-    if frame.format.name not in _AS_DECODED or _stands_on_its_head(frame) or _limited_grey(frame, full_range):
+    if frame.format.name not in _AS_DECODED or _stands_on_its_head(frame):
         frame, full_range = _converted(frame, matrix, full_range)
     format = _AS_DECODED[frame.format.name]
-    planes = tuple(_view(plane, format) for plane in frame.planes)
+    dtype: type[np.uint8] | type[np.uint16] = np.uint16 if format == "p010" else np.uint8
+    planes = tuple(
+        _view(plane, channels, dtype) for plane, channels in zip(frame.planes, _CHANNELS[format], strict=True)
+    )
+    if format == "gray" and not full_range:
+        planes, full_range = (_read_only(_WIDENED[planes[0]]),), True
     if orientation.mirrored:  # too rare to burden every reader with: one copy here
         planes = tuple(_read_only(np.ascontiguousarray(plane[:, ::-1])) for plane in planes)
     return Picture(planes, format, full_range=full_range, matrix=matrix, rotation=orientation.rotation)
@@ -86,15 +101,11 @@ def _stands_on_its_head(frame: VideoFrame) -> bool:
     return any(plane.line_size < 0 for plane in frame.planes)
 
 
-def _limited_grey(frame: VideoFrame, full_range: bool) -> bool:
-    return frame.format.name == "gray" and not full_range
-
-
 def _converted(frame: VideoFrame, matrix: ColourMatrix, full_range: bool) -> tuple[VideoFrame, bool]:
-    """The nearest of our formats, once; range and matrix stay what they were, save that grey becomes full range."""
+    """The nearest of our formats, once; range and matrix stay what they were, save that RGB has full range."""
     wanted = _nearest(frame)
     source_range = _JPEG if full_range else _MPEG
-    if wanted in ("rgb24", "bgr24", "gray"):
+    if wanted in ("rgb24", "bgr24"):
         space = "ITU601" if matrix == "bt601" else "ITU709"
         turned = frame.reformat(
             format=wanted, src_colorspace=space, src_color_range=source_range, dst_color_range=_JPEG
@@ -115,13 +126,8 @@ def _nearest(frame: VideoFrame) -> PixelFormat:
     return "yuv420p" if format.chroma_height(16) < 16 else "yuv422p"
 
 
-def _view(plane: VideoPlane, format: PixelFormat) -> Plane:
+def _view(plane: VideoPlane, channels: int, dtype: type[np.uint8] | type[np.uint16]) -> Plane:
     """[h, w] or [h, w, c] onto the plane's memory; the padding at the end of each line stays outside."""
-    dtype: type[np.uint8] | type[np.uint16] = np.uint16 if format == "p010" else np.uint8
-    if format in ("rgb24", "bgr24"):
-        channels = 3
-    else:
-        channels = 2 if format in ("nv12", "p010") and plane.index == 1 else 1
     lines: npt.NDArray[Any] = np.frombuffer(plane, dtype)  # type: ignore[call-overload]
     lines = lines.reshape(plane.height, -1)[:, : plane.width * channels]
     if channels > 1:

@@ -54,6 +54,7 @@ class Access:
     options: Mapping[str, str] = field(default_factory=dict)
     threads: int = 1
     remote: bool = False  # a network or a device: it may fall silent, and nothing that was lost comes back
+    bursts: bool = False  # HLS: FFmpeg itself waits for the next segment, which no option of the socket can limit
     deadline_s: float = 5.0
     key_frame_s: float = 20.0
 
@@ -84,8 +85,8 @@ class Reader:
     def _open(self) -> None:
         access = self._access
         # A server may drip: FFmpeg's deadline counts silence, this one the whole of connecting. It is polled only
-        # while opening, so that reading stays free of the GIL.
-        timeout = (access.deadline_s, None) if access.remote else None
+        # while opening, so that reading stays free of the GIL; HLS has no other deadline.
+        timeout = (access.deadline_s, access.deadline_s if access.bursts else None) if access.remote else None
         started_s = time.monotonic()
         try:
             with captured_lines() as lines:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_JITTER_S = 0.2  # decoders and cameras put frames out of order by a few, never by more
+_JITTER_FRAMES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -17,14 +20,14 @@ class Stamp:
 class Timeline:
     """Makes of whatever a container or a camera says a time that later stations can rely on.
 
-    Each epoch begins at 0 and strictly increases. A step back beyond `tolerance_s` or a leap beyond `gap_s` cannot be
-    one continuous recording: it starts a new epoch. Smaller steps back are jitter: such a frame lands just behind its
-    predecessor. A frame without a timestamp is taken to follow at the usual interval.
+    Each epoch begins at 0 and strictly increases. A step back by more than a few frames or a leap beyond `gap_s` cannot
+    be one continuous recording: it starts a new epoch. Smaller steps back are jitter: such a frame lands just behind
+    its predecessor. A frame without a timestamp is taken to follow at the usual interval.
     """
 
-    def __init__(self, interval_s: float = 0.04, *, tolerance_s: float = 1.0, gap_s: float = 10.0) -> None:
+    def __init__(self, interval_s: float = 0.04, *, gap_s: float = 10.0) -> None:
         self._interval_s = interval_s
-        self._tolerance_s = tolerance_s
+        self._tolerance_s = max(_JITTER_S, _JITTER_FRAMES * interval_s)
         self._gap_s = gap_s
         self._epoch = 0
         self._index = 0
