@@ -32,6 +32,8 @@ STATES: tuple[State, ...] = get_args(State)
 
 _QUIET_S = 2.0  # a live source is called stalled after so long without a frame, unless its deadline is shorter
 
+_BROKEN_S = 60.0
+
 # kind of change, fields of the event
 Announce = Callable[[str, dict[str, object]], None]
 
@@ -114,8 +116,8 @@ class Shell:
         silent_s = now - since
         if source.live and self.state == "running" and silent_s > min(_QUIET_S, source.deadline_s):
             self._enter("stalled", f"no frame for {silent_s:.1f} s")
-        # Twice the deadline and a little: the promise is broken for good, not just late.
-        if silent_s > 2 * source.deadline_s + 5.0:
+        # Far beyond its deadline, and beyond a long wait for a key frame: the promise is broken, not just late.
+        if silent_s > 2 * source.deadline_s + _BROKEN_S:
             self._given_up = True
             self._fail(
                 SourceLost(
