@@ -271,8 +271,9 @@ def _print_report(report: CheckReport) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    columns = ("runtime", "tail", "", "compared", "on the edge", "missing", "too many", "px", "score")
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("runtime", "tail", "", "compared", "edge", "missing", "extra", "px", "score"):
+        table.add_column(column, no_wrap=True)
     for row in report.rows:
         if row.agreement is not None:
             table.add_row(f"{row.runtime} {row.precision}", row.tail, _VERDICTS[row.verdict], *_figures(row.agreement))

@@ -87,13 +87,13 @@ def check_engine(engine: Engine, pictures: Path | None = None) -> CheckReport:
 
 
 def mark_proven(engine: Engine, report: CheckReport) -> EngineManifest:
-    """Write into manifest.json which runtimes agreed; those that cannot run here keep what was proven elsewhere."""
+    """Write into manifest.json which runtimes agreed, and strike out which did not; the others stay as they were."""
     files = []
     for file in engine.manifest.files:
         ours = [row for row in report.rows if _file_of(row.precision) == file.precision]
-        tried = {row.label for row in ours if row.verdict != "not here"}
-        agreed = {row.label for row in ours} - {row.label for row in ours if row.verdict != "agrees"}
-        proven = (set(file.proven_on) - tried) | agreed
+        failed = {row.label for row in ours if row.verdict in ("differs", "fails")}
+        agreed = {row.label for row in ours if row.verdict == "agrees"}
+        proven = (set(file.proven_on) | agreed) - failed
         files.append(file.model_copy(update={"proven_on": tuple(sorted(proven))}))
     manifest = engine.manifest.model_copy(update={"files": tuple(files)})
     aside = engine.folder / ".manifest.json.partial"

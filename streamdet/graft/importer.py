@@ -20,7 +20,7 @@ from streamdet.graft.pictures import Pixels, from_files, picture_files, rendered
 from streamdet.graft.probe import probe
 from streamdet.graft.proof import prove
 from streamdet.graft.raw import load_model
-from streamdet.graft.shelving import manifest_of, put_on_shelf, refuse_taken
+from streamdet.graft.shelving import manifest_of, put_on_shelf, refuse_name
 from streamdet.manifest import EngineInput, EngineManifest, Nms, Provenance, sha256_of
 
 PROOF_PICTURES = 16  # rendered ones
@@ -60,7 +60,7 @@ def import_model(
     What the file does not tell is never guessed: the family where its outputs would fit several, the size where the
     network takes any, the range of the pixels where the family leaves it open.
     """
-    refuse_taken(shelf, name, replace_existing)
+    refuse_name(shelf, name, replace_existing)
     if family is not None:
         family_named(family)  # a misspelling is said before the model is loaded
     told = read_names(classes) if isinstance(classes, Path) else tuple(classes or ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from streamdet.graft.families.contract import Preparation
 from streamdet.graft.graft import INPUT, Engine
 from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Precision, Provenance, dump_manifest
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 BATCH_LARGEST = 32  # what the manifest promises of an engine whose batch is free
 
 
@@ -67,7 +69,7 @@ def put_on_shelf(
 ) -> Path:
     """Write manifest, card and model files as one folder; an existing engine only goes if `replace` says so."""
     folder = shelf / manifest.name
-    refuse_taken(shelf, manifest.name, replace)
+    refuse_name(shelf, manifest.name, replace)
     shelf.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{manifest.name}.", suffix=".partial", dir=shelf))
     try:
@@ -82,8 +84,14 @@ def put_on_shelf(
     return folder
 
 
-def refuse_taken(shelf: Path, name: str, replace: bool) -> None:
-    """Raise where the shelf already holds something of that name."""
+def refuse_name(shelf: Path, name: str, replace: bool) -> None:
+    """Raise where the name is none, or the shelf already holds something under it."""
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            "not a name for an engine",
+            expected="letters, digits, dots, dashes and underscores, at most 64, a letter or digit first",
+            got=name,
+        )
     if (shelf / name).exists() and not replace:
         raise ConfigError(
             f"the shelf already has an engine called {name}",
