@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy.typing as npt
 
 from streamdet.boxes import Placement
 from streamdet.frames import Picture, PixelFormat, Rotation
+from streamdet.infer.compiled import kernels_or_twins
 from streamdet.infer.layouts import LAYOUTS, ColourOrder, Layout, component_matrix, flat_planes
 from streamdet.manifest import EngineInput
 
@@ -22,7 +21,6 @@ _PLANS_KEPT = 64  # sizes of pictures in use at a time; beyond it the oldest pla
 _MOST_SAMPLES = 4  # per pixel and direction, where a warp shrinks
 _FARTHEST_PX = 1e6  # corners beyond are nonsense, and would overflow
 _LEAST_TURN = 1e-3  # px², twice the area of a corner's triangle
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Letterbox:
 
     def __init__(self, engine_input: EngineInput) -> None:
         self._input = engine_input
-        self._letterbox: Callable[..., None] = _fastest().letterbox
+        self._letterbox: Callable[..., None] = kernels_or_twins().letterbox
         self._plans: dict[tuple[object, ...], _Plan] = {}
         self._matrices: dict[tuple[object, ...], npt.NDArray[np.int32]] = {}
 
@@ -163,7 +161,7 @@ class Warp:
     def __init__(self, size: tuple[int, int], colour: ColourOrder) -> None:
         self.size = size
         self._colour: ColourOrder = colour
-        self._warp: Callable[..., None] = _fastest().warp
+        self._warp: Callable[..., None] = kernels_or_twins().warp
 
     def write(self, picture: Picture, corners: npt.NDArray[np.float32], out: Pixels) -> bool:
         """Fill `out` [C, h, w] from corners [4, 2] in pixels as shown: top left, top right, bottom right, bottom left.
@@ -222,14 +220,3 @@ def _homography(size: tuple[int, int], corners: npt.NDArray[np.float64]) -> npt.
         equations[2 * i] = x, y, 1, 0, 0, 0, -u * x, -u * y
         equations[2 * i + 1] = 0, 0, 0, x, y, 1, -v * x, -v * y
     return np.append(np.linalg.solve(equations, corners.reshape(8)), 1.0).reshape(3, 3)
-
-
-def _fastest() -> ModuleType:
-    try:
-        from streamdet.infer import kernels
-    except ImportError as error:
-        from streamdet.infer import twins
-
-        _log.warning("numba cannot be used (%s): pictures are prepared in numpy, several times slower", error)
-        return twins
-    return kernels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import InferenceFailed
+from streamdet.infer.compiled import kernels_or_twins
 from streamdet.manifest import Nms
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -17,8 +17,6 @@ Arrays = dict[str, npt.NDArray[Any]]
 CUT_BOXES = "sd_boxes"  # f32 [B, N, 4], xyxy in pixels of the input
 CUT_SCORES = "sd_scores"  # f32 [B, N, C], final: one number per class
 CUT_EXTRAS = {"keypoints": "sd_keypoints", "masks": "sd_masks"}  # [B, N, …], rows that follow their box
-
-_log = logging.getLogger(__name__)
 
 
 class Tail:
@@ -32,7 +30,7 @@ class Tail:
     def __init__(self, nms: Nms, batch: int) -> None:
         self._nms = nms
         self._floor_bits = int(np.float32(nms.floor).view(np.int32))
-        self._kernel = _kernel()
+        self._kernel: Callable[..., None] = kernels_or_twins().tail
         rows = nms.max_detections
         self._out: Arrays = {
             "count": np.zeros(batch, np.int32),
@@ -85,15 +83,3 @@ class Tail:
         for picture in range(n):
             kept[picture, count[picture] :] = 0
         return kept
-
-
-def _kernel() -> Callable[..., None]:
-    try:
-        from streamdet.infer.kernels import tail
-    except ImportError as error:
-        from streamdet.infer.twins import tail as twin
-
-        _log.warning("numba cannot be used (%s): suppression runs in numpy, many times slower", error)
-        return twin
-    compiled: Callable[..., None] = tail
-    return compiled
