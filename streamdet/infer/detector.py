@@ -87,8 +87,8 @@ class EngineWorker:
     """One thread's detector: prepares pictures straight into the session's input, and maps boxes back.
 
     A row whose box or score is not finite is dropped, counted in `rows_dropped` and logged once: such a row is one
-    candidate gone wrong. Scores that are not numbers at all are a network gone wrong: InferenceFailed, wherever the tail
-    is a kernel; a tail inside the graph does not tell.
+    candidate gone wrong. Scores that are not numbers at all are a network gone wrong: InferenceFailed. (Seen where the
+    tail is a kernel; a tail inside the graph does not tell.)
     """
 
     def __init__(self, detector: EngineDetector, session: Session) -> None:
