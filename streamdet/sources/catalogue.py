@@ -51,6 +51,8 @@ def make_source(name: str, uri: str, options: SourceOptions | None = None) -> So
     A source that is to be isolated comes wrapped in one that runs it in a child process.
     """
     options = options or SourceOptions()
+    if not uri:
+        raise ConfigError("a source without a name of what to read", where=name, expected=_SHAPES)
     scheme = _scheme(uri)
     make = _TABLE.get(scheme or "")
     if make is None:

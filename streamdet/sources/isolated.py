@@ -46,6 +46,7 @@ class IsolatedSource:
         self._options = options
         self._suspects = 0
         self._first = True  # the key frame may be long in coming
+        self._ended = False
         self._child: _Child | None = None
 
     def open(self) -> None:
@@ -60,12 +61,14 @@ class IsolatedSource:
             self.close()
             raise
         self.live, self.duration_s = opened["live"], opened["duration_s"]
-        self._first = True
+        self._first, self._ended = True, False
 
     def read(self) -> Frame:
         """The next frame; EndOfStream or SourceLost as the child's source says, `crashed` or `stalled` as it fares."""
         if self._child is None:
             raise SourceLost("failed", "the source was read before it was opened", where=redact(self._uri))
+        if self._ended:
+            raise EndOfStream
         limit_s = max(self.deadline_s, self._options.key_frame_s if self._first and self.live else 0.0) + _GRACE_S
         while True:
             message = self._child.next(limit_s, "stalled")
@@ -74,6 +77,7 @@ class IsolatedSource:
             if message["kind"] == "lost":
                 raise _loss(message)
             if message["kind"] == "end":
+                self._ended = True
                 raise EndOfStream
             if message["kind"] == "frame":
                 self._first = False
@@ -194,7 +198,8 @@ class _Child:
         try:
             received = wire.receive(self._link)
         except ConnectionResetError:
-            received = None
+            # It closed without reading all of ours; what it said before that is still in the line.
+            received = wire.receive(self._link)
         if received is None:
             raise self._died()
         message, descriptor = received
