@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+    from collections.abc import Iterator
+
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 PREFIX = "streamdet_"
 
@@ -115,7 +117,7 @@ class Meter:
         """The exposition, as /metrics answers it."""
         from prometheus_client import generate_latest
 
-        return generate_latest(self.registry).decode()
+        return generate_latest(_Rows(self.registry)).decode()
 
     def value(self, name: str, **labels: str) -> float:
         """One sample by its full name, 0 where it has not been touched: for tests and the terminal."""
@@ -126,3 +128,16 @@ class Meter:
         for row in TABLE:
             if "stream" in row.labels:
                 getattr(self, row.name).remove_by_labels({"stream": stream})
+
+
+class _Rows:
+    """The registry as the table has it: prometheus_client adds a `…_created` to every counter and histogram, which
+    doubles the series of the counters, and which nobody asks for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._registry.collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from streamdet.errors import ConfigError
 from streamdet.metrics import Meter
+
+log = logging.getLogger(__name__)
 
 # → every required stream is healthy, and the state of each stream
 Readiness = Callable[[], tuple[bool, dict[str, str]]]
@@ -38,6 +42,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # A second process on the port must be told so, not share it.
     allow_reuse_port = False
+    # The standard library's 5 make a burst of clients wait a second for their next try.
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up before it has its answer is no news; anything else is a line in the log."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            log.error("the metrics server could not answer: %s: %s", type(error).__name__, error, exc_info=error)
 
 
 def _port_error(host: str, port: int, error: OSError) -> ConfigError:
