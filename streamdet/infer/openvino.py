@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -31,10 +32,17 @@ def why_not() -> str | None:
 
 
 def _library() -> Any:
+    # Importing OpenVINO reports home through this package where that is installed; a name bound to None cannot be
+    # imported, and OpenVINO then does without.
+    modules: dict[str, Any] = sys.modules
+    loaded_before = modules.setdefault("openvino_telemetry", None)
     try:
         import openvino
     except ImportError as error:
         raise MissingExtra("openvino", "openvino", "backend openvino") from error
+    finally:
+        if loaded_before is None:
+            del modules["openvino_telemetry"]
     return openvino
 
 

@@ -102,3 +102,19 @@ def test_without_numba_the_twins_give_the_same_answer_and_say_that_they_are_slow
     assert str(detector(picture).xyxy.tolist()) == done.stdout.strip()
     assert "numba cannot be used" in done.stderr
     detector.close()
+
+
+def test_loading_openvino_tells_nobody():
+    program = (
+        "import sys, threading\n"
+        "from streamdet.infer.openvino import why_not\n"
+        "from streamdet.infer import openvino\n"
+        "assert why_not() is None\n"
+        "openvino._library()\n"
+        "assert 'openvino' in sys.modules\n"
+        "assert not any(name.startswith('openvino_telemetry') for name in sys.modules)\n"
+        "assert 1 == threading.active_count(), threading.enumerate()\n"
+    )
+    pytest.importorskip("openvino")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr

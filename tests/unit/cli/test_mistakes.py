@@ -1,0 +1,104 @@
+"""A user's mistake is one clear message and an exit code, never a traceback; every help can be read."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamdet.cli import app
+
+
+def streamdet(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "streamdet", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=100,
+        env={**os.environ, "COLUMNS": "100", **environment},
+    )
+
+
+def refused(code: int, *arguments: str, cwd: Path | None = None) -> str:
+    done = streamdet(*arguments, cwd=cwd)
+    assert code == done.returncode, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert 1 == done.stderr.count("error:") or "Error" in done.stderr
+    return done.stderr
+
+
+BARS = "synthetic:bars?duration=1"
+
+
+def test_a_missing_file_is_named_and_a_near_one_suggested(tmp_path: Path) -> None:
+    (tmp_path / "street.mp4").write_bytes(b"")
+    message = refused(2, "run", "--source", str(tmp_path / "stret.mp4"))
+    assert "does not exist" in message
+    assert "did you mean street.mp4?" in message
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_key_that_was_meant(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("streams:\n  a: {source: a.mp4, realtme: true}\n")
+    message = refused(2, "run", str(config))
+    assert "streams.a.realtme (line 2): this key is not known" in message
+    assert "did you mean realtime?" in message
+
+
+def test_an_engine_that_is_not_on_the_shelf_is_named_with_those_that_are() -> None:
+    message = refused(2, "run", "--source", BARS, "--engine", "plate-spoter")
+    assert "plate-spoter" in message
+    assert "plate-spotter" in message
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert f"port {port} is taken" in refused(2, "run", "--source", BARS, "--metrics-port", port)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_without_permission_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "ermission" in refused(4, "run", "--source", BARS, "--out", f"{tmp_path}/out.jsonl")
+
+
+def test_an_output_below_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path / "file") in refused(4, "run", "--source", BARS, "--out", f"{tmp_path}/file/out.jsonl")
+
+
+def test_a_wrong_flag_says_which() -> None:
+    message = refused(2, "run", "--sauce", "x")
+    assert "--sauce" in message
+
+
+def test_no_source_at_all_says_what_to_write() -> None:
+    assert "--source street.mp4" in refused(2, "run")
+
+
+def test_a_password_in_a_url_is_in_no_message() -> None:
+    done = streamdet("run", "--source", "rtsp://admin:hunter2@127.0.0.1:1/x", "--max-frames", "1", "--score", "7")
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("verb", [(), ("run",), ("check",), ("engine",), ("eval",), ("doctor",), ("bench",)])
+def test_every_help_is_there_and_short_enough_to_read(verb: tuple[str, ...]) -> None:
+    done = streamdet(*verb, "--help")
+    assert 0 == done.returncode
+    assert "Usage" in done.stdout
+    assert len(done.stdout.splitlines()) < 70
+
+
+def test_every_verb_of_the_plan_is_there() -> None:
+    names = {command.name or command.callback.__name__ for command in app().registered_commands}
+    assert {"run", "check", "doctor", "bench"} <= names
+    assert {"engine", "eval"} == {group.name for group in app().registered_groups}
