@@ -15,6 +15,7 @@ import numpy.typing as npt
 from streamdet import boxes
 from streamdet.errors import ModelRefused
 from streamdet.graft.families.contract import Head, Network, keypoint_shape, pair_of_heads, strides_of, wrong_form
+from streamdet.graft.families.detr import joined_head
 from streamdet.graft.families.torchvision import labelled_heads
 from streamdet.manifest import Nms
 
@@ -121,8 +122,14 @@ def _yolov10(outputs: Arrays, network: Network, classes: int) -> list[Candidates
 def _detr(outputs: Arrays, network: Network, classes: int) -> list[Candidates]:
     if network.extra_inputs and labelled_heads(network):
         return _labelled(outputs, network, classes, first_label=0)
-    pair = _pair(network)
     scale = np.array([*network.size, *network.size], np.float32)
+    joined = joined_head(network)
+    if joined is not None:
+        return [
+            Candidates(boxes.cxcywh_to_xyxy(rows[:, :4] * scale), rows[:, 4 : 4 + classes])
+            for rows in outputs[joined.name].astype(np.float32)
+        ]
+    pair = _pair(network)
     found = []
     for rows, logits in zip(outputs[pair[0].name], outputs[pair[1].name], strict=True):
         scores = logits.astype(np.float32)

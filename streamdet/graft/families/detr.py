@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from streamdet.graft.families.contract import Head, Network, Preparation, pair_of_heads, wrong_form
+import numpy as np
+
+from streamdet.graft.families.contract import Head, Network, Preparation, only_head, pair_of_heads, wrong_form
 from streamdet.graft.families.pieces import boxes_from_centres, boxes_from_corners, float_head, scores_from_labels
 from streamdet.graft.families.torchvision import labelled_heads
 from streamdet.graft.nms_graph import CutShape
@@ -17,7 +19,8 @@ _RF_DETR = {"dets", "labels"}  # RF-DETR calls boxes and logits so
 class Detr:
     """Logits [B, Q, C] and boxes [B, Q, 4] as cx, cy, w, h in parts of the input.
 
-    With a second input for the picture's size, the post-processing is inside: boxes in pixels, labels, scores.
+    With a second input for the picture's size, the post-processing is inside: boxes in pixels, labels, scores. Some
+    exporters join boxes and scores (after the sigmoid) into one [B, Q, 4 + C].
     """
 
     name = "detr"
@@ -33,7 +36,7 @@ class Detr:
         )
 
     def fits(self, network: Network) -> bool:
-        return _labelled(network) is not None or pair_of_heads(network) is not None
+        return any(found is not None for found in (_labelled(network), pair_of_heads(network), joined_head(network)))
 
     def certain(self, network: Network) -> bool:
         if _labelled(network) is not None:
@@ -45,8 +48,10 @@ class Detr:
         return (scores in _LOGIT_NAMES and boxes in _BOX_NAMES) or {boxes, scores} == _RF_DETR
 
     def class_count(self, network: Network) -> int | None:
-        pair = pair_of_heads(network)
-        return pair[1].shape[2] if pair and _labelled(network) is None else None
+        pair, joined = pair_of_heads(network), joined_head(network)
+        if _labelled(network) is not None:
+            return None
+        return pair[1].shape[2] if pair else joined.shape[2] - 4 if joined else None
 
     def write_cut(self, writer: GraphWriter, network: Network, classes: int) -> CutShape:
         labelled = _labelled(network)
@@ -55,19 +60,33 @@ class Detr:
             boxes_from_corners(writer, float_head(writer, boxes))
             scores_from_labels(writer, float_head(writer, score), float_head(writer, label), classes)
             return CutShape(boxes.shape[1], classes)
-        pair = pair_of_heads(network)
-        if pair is None:
+        pair, joined = pair_of_heads(network), joined_head(network)
+        if joined is not None:
+            rows, scores = writer.split(float_head(writer, joined), 2, 4, classes)
+            queries, inside = joined.shape[1], True
+        elif pair is not None:
+            rows, scores = float_head(writer, pair[0]), float_head(writer, pair[1])
+            queries, inside = pair[0].shape[1], is_probability(network, pair[1])
+        else:
             raise wrong_form(self.name, network, self.title)
-        rows = writer.op("Mul", float_head(writer, pair[0]), writer.constant([[[*network.size, *network.size]]]))
-        boxes_from_centres(writer, *writer.split(rows, 2, 2, 2))
-        scores = float_head(writer, pair[1])
-        writer.op("Identity" if is_probability(network, pair[1]) else "Sigmoid", scores, name=CUT_SCORES)
-        return CutShape(pair[0].shape[1], classes)
+        pixels = writer.op("Mul", rows, writer.constant([[[*network.size, *network.size]]]))
+        boxes_from_centres(writer, *writer.split(pixels, 2, 2, 2))
+        writer.op("Identity" if inside else "Sigmoid", scores, name=CUT_SCORES)
+        return CutShape(queries, classes)
 
 
 def is_probability(network: Network, head: Head) -> bool:
     """Whether the sigmoid is in the network already."""
     return network.makers.get(head.name) == frozenset({"Sigmoid"})
+
+
+def joined_head(network: Network) -> Head | None:
+    """[B, Q, 4 + C] whose every number was in 0..1 when the network was probed: boxes in pixels never are."""
+    head = only_head(network, 3)
+    if head is None or head.shape[2] < 5 or not head.shape[1] or network.extra_inputs:
+        return None
+    numbers = np.asarray(network.samples[head.name], np.float64)
+    return head if numbers.min() >= 0 and numbers.max() <= 1 else None
 
 
 def _labelled(network: Network) -> tuple[Head, Head, Head] | None:

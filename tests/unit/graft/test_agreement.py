@@ -1,4 +1,4 @@
-"""Detections are held against candidates by place and class: what lies on the edge may fall either way, nothing else."""
+"""Detections are held against candidates by place and class: what lies on the edge may fall either way, no more."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ CASES = {
     "yolov10": Case(toy_networks.yolov10, "yolov10"),
     "detr": Case(toy_networks.detr, "detr"),
     "detr, named as RF-DETR does": Case(lambda: toy_networks.detr(names=("labels", "dets")), "detr", pixels="imagenet"),
+    "detr joined": Case(lambda: toy_networks.detr_joined((64, 96)), "detr", {"family": "rtdetr"}),
     "detr with an input for sizes, not square": Case(lambda: toy_networks.detr_with_sizes((96, 64)), "detr"),
     "ssd": Case(toy_networks.ssd, "ssd", {"pixels": "-1..1"}, pixels="-1..1"),
     "ssd before softmax": Case(

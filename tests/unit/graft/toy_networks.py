@@ -182,6 +182,14 @@ def detr(size=(64, 64), classes: int = 4, names: tuple[str, str] = ("logits", "p
     return toy.model({names[0]: ["batch", count, classes], names[1]: ["batch", count, 4]})
 
 
+def detr_joined(size=(64, 64), classes: int = 4) -> Any:
+    """Boxes and scores in one output, all of it in 0..1."""
+    toy = Toy(size)
+    row, count = _queries(toy, classes)
+    toy.op("Sigmoid", row, name="output0")
+    return toy.model({"output0": ["batch", count, 4 + classes]})
+
+
 def detr_with_sizes(size=(64, 64), classes: int = 4) -> Any:
     """The export with post-processing inside: it asks for the picture's size and gives labels, boxes, scores."""
     sizes = helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, ["batch", 2])
