@@ -161,6 +161,8 @@ def _pattern_for(uri: str, suffix: str) -> str:
 
 def _refuse_missing(path: Path) -> NoReturn:
     folder = path.parent
+    if path.is_symlink():
+        raise ConfigError("the link leads nowhere", where=path, got=path.readlink())
     if not folder.is_dir():
         raise ConfigError("the folder does not exist", where=folder)
     hint = _near(path.name, [entry.name for entry in folder.iterdir()])

@@ -115,7 +115,7 @@ def classify(
         # The name is left out: in a URL with an unquoted password it may be a part of the password.
         said = "the name does not resolve"
     if cause is None and number == INVALID_DATA and phase == "opening":
-        cause, said = "no_video", "no format that FFmpeg can read"
+        cause, said = "no_video", lines[-1] if lines else "no format that FFmpeg can read"
     if cause == "tls" and phase == "playing":
         cause = "ended"  # a peer that hangs up without TLS's goodbye
     if cause == "timeout" and phase == "playing":

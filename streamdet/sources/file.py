@@ -39,6 +39,8 @@ class FileSource:
         self.close()
         if self.path.is_dir():
             raise loss("no_video", where=self.path, got="a folder", hint="name a file, or a folder of pictures")
+        if self.path.is_file() and self.path.stat().st_size == 0:
+            raise loss("no_video", where=self.path, got="an empty file")
         self._player = Player(self._access(), gap_s=_GAP_S)
         self.duration_s = self._player.reader.duration_s
         self._pace = Pace(self.deadline_s)

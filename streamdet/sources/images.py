@@ -71,6 +71,8 @@ class ImagesSource:
                 picture = read_picture(path)
             except SourceLost as error:
                 self._suspects += 1
+                if len(self.paths) == 1:
+                    raise
                 _log.warning("%s: picture skipped: %s", self.name, error.line)
                 continue
             self._read_any = True
@@ -78,7 +80,7 @@ class ImagesSource:
 
     def _end_of_round(self) -> None:
         if not self._read_any:
-            raise loss("codec", where=self.name, got=f"none of {len(self.paths)} pictures could be read")
+            raise SourceLost("codec", f"none of {len(self.paths)} pictures can be read", where=self.paths[0].parent)
         if not self.options.loop:
             raise EndOfStream
         self._next = 0

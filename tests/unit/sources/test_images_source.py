@@ -126,13 +126,23 @@ def test_a_picture_cut_short_is_refused_though_decoders_would_paint_it_grey(tmp_
 
 
 def test_if_no_picture_can_be_read_the_source_is_lost(tmp_path):
-    path = tmp_path / "p.png"
-    path.write_bytes(b"not a picture")
-    source = ImagesSource("album", [path])
+    paths = [tmp_path / "p.png", tmp_path / "q.png"]
+    for path in paths:
+        path.write_bytes(b"not a picture")
+    source = ImagesSource("album", paths)
     source.open()
-    with pytest.raises(SourceLost) as caught:
+    with pytest.raises(SourceLost, match="none of 2") as caught:
         source.read()
     assert "codec" == caught.value.cause
+
+
+def test_a_single_picture_that_cannot_be_read_is_one_message(tmp_path, caplog):
+    (tmp_path / "p.png").write_bytes(b"not a picture")
+    source = ImagesSource("album", [tmp_path / "p.png"])
+    source.open()
+    with pytest.raises(SourceLost, match="cannot be decoded"):
+        source.read()
+    assert not caplog.records
 
 
 def test_looped_pictures_begin_an_epoch_each_round(tmp_path, bgr):
