@@ -164,12 +164,13 @@ def _assemble(
     for meaning, dims in shape.extras.items():
         outputs[meaning] = (TensorProto.FLOAT, [batch, d, *dims])
         cut[CUT_EXTRAS[meaning]] = [batch, shape.candidates, *dims]
+    read = {name for node in all_nodes(foreign) for name in node.input}  # what was set free left constants behind
     return helper.make_graph(
         [*front, *foreign.node, *writer.nodes],
         "streamdet",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [batch, *picture])],
         [helper.make_tensor_value_info(name, kind, dims) for name, (kind, dims) in outputs.items()],
-        initializer=[*foreign.initializer, *writer.constants],
+        initializer=[*(tensor for tensor in foreign.initializer if tensor.name in read), *writer.constants],
         value_info=[helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in cut.items()],
     )
 

@@ -78,7 +78,7 @@ def put_on_shelf(
         (aside / "CARD.md").write_text(card or card_of(manifest), encoding="utf-8")
         (aside / "manifest.json").write_text(dump_manifest(manifest), encoding="utf-8")
         aside.chmod(0o755)  # mkdtemp lets only its owner in
-        _swap_in(aside, folder)
+        swap_in(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
@@ -100,7 +100,7 @@ def refuse_name(shelf: Path, name: str, replace: bool) -> None:
         )
 
 
-def _swap_in(aside: Path, folder: Path) -> None:
+def swap_in(aside: Path, folder: Path) -> None:
     """Rename `aside` to `folder`; an engine that stands there is moved out of the way first."""
     if not folder.exists():
         os.rename(aside, folder)
