@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import ModelRefused
+from streamdet.graft.classes import names_in_metadata
 from streamdet.graft.families.contract import Head, Network
 from streamdet.graft.raw import Face, Runner, all_nodes, channels_last, inputs_of
 
@@ -24,16 +25,17 @@ def probe(model: Any, size: tuple[int, int] | None, classes: tuple[str, ...] = (
     noise = np.random.default_rng(0).random((batch, 3, size[1], size[0]), np.float32)
     runner = Runner(model, where)
     found = runner.run(feeds(model, noise))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
     return Network(
         size=size,
         batch=batch,
         heads=tuple(Head(name, array.dtype, tuple(array.shape)) for name, array in found.items()),
-        metadata={entry.key: entry.value for entry in model.metadata_props},
+        metadata=metadata,
         extra_inputs=tuple(face.name for face in others),
         makers={name: _makers(model.graph, name) for name in found},
         operators=frozenset(node.op_type for node in all_nodes(model.graph)),
         samples=found,
-        classes=classes,
+        classes=classes or names_in_metadata(metadata),
     )
 
 
