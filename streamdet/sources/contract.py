@@ -15,8 +15,10 @@ class Source(Protocol):
     nor starts threads that outlive `close`.
 
     * `open` connects, or raises SourceLost with a cause. For a recorded source SourceLost is final.
-    * `read` returns the next Frame, raises EndOfStream (finished for good) or SourceLost (broke off). The end of a
-      live URL is a loss. A blocked `open` or `read` ends within `deadline_s`.
+    * `read` returns the next Frame, raises EndOfStream (finished for good, and again when asked again) or SourceLost
+      (broke off). The end of a live URL is a loss. A blocked `open` or `read` ends within `deadline_s` of silence; a
+      live stream that sends, but no key frame yet, may take longer (`key_frame_s`).
+    * `live` may change at `open`, where only the other side knows (an HLS playlist with an end is a recording).
     * A frame is a decoded picture: never invented, never repeated. After each `open` the first one is a key frame.
       `pts_s` strictly increases within `epoch`, which counts discontinuities from 0 at each `open`; so does `index`,
       from 0 in each epoch, counting pictures that were quarantined too.

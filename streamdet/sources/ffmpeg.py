@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import ModuleType
 
 from streamdet.errors import MissingExtra, redact
@@ -31,17 +30,9 @@ def load() -> ModuleType:
     return av
 
 
-@contextmanager
-def captured_lines() -> Iterator[list[str]]:
-    """FFmpeg's warnings and errors of this thread, as `[tls] text`, without credentials, filled when the block ends."""
-    import av.logging
-
-    lines: list[str] = []
-    with av.logging.Capture() as logs:
-        try:
-            yield lines
-        finally:
-            lines.extend(redact(f"[{name}] {text.strip()}") for _, name, text in logs[-_KEPT_LINES:])
+def told(logs: Sequence[tuple[int, str, str]]) -> list[str]:
+    """FFmpeg's warnings and errors out of an `av.logging.Capture`, as `[tls] text`, without credentials."""
+    return [redact(f"[{name}] {text.strip()}") for _, name, text in logs[-_KEPT_LINES:]]
 
 
 def scrub(error: BaseException) -> None:

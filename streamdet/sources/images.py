@@ -12,7 +12,7 @@ from streamdet.errors import EndOfStream, SourceLost
 from streamdet.frames import Frame, Picture
 from streamdet.sources.classify import loss
 from streamdet.sources.exif import orientation
-from streamdet.sources.ffmpeg import captured_lines, load, scrub
+from streamdet.sources.ffmpeg import load, scrub
 from streamdet.sources.options import SourceOptions
 from streamdet.sources.planes import Orientation, borrow
 
@@ -114,7 +114,7 @@ def read_picture(path: Path) -> Picture:
     if _cut_short(content):
         raise SourceLost("codec", "the picture is cut short", where=path)
     try:
-        with captured_lines(), av.open(io.BytesIO(content), metadata_errors="replace") as container:
+        with av.logging.Capture(), av.open(io.BytesIO(content), metadata_errors="replace") as container:
             frame = next(container.decode(video=0))
     except (av.error.FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
         scrub(error)

@@ -47,6 +47,7 @@ class IsolatedSource:
         self._suspects = 0
         self._first = True  # the key frame may be long in coming
         self._ended = False
+        self._ended = False
         self._child: _Child | None = None
 
     def open(self) -> None:
@@ -65,6 +66,8 @@ class IsolatedSource:
 
     def read(self) -> Frame:
         """The next frame; EndOfStream or SourceLost as the child's source says, `crashed` or `stalled` as it fares."""
+        if self._ended:
+            raise EndOfStream
         if self._child is None:
             raise SourceLost("failed", "the source was read before it was opened", where=redact(self._uri))
         if self._ended:
@@ -114,6 +117,7 @@ class IsolatedSource:
     def close(self) -> None:
         """End the child, by force where it does not listen; pictures that are still held stay readable."""
         child, self._child = self._child, None
+        self._ended = False
         if child is not None:
             child.end()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -39,14 +40,18 @@ class PushSource:
             raise ConfigError("pushed pictures are bgr24 or rgb24", got=format)
         self.name = name
         self.live = not recorded
-        self.deadline_s = deadline_s
+        self.deadline_s = (
+            math.inf if recorded else deadline_s
+        )  # a recording's next picture may take as long as it likes
         self.passed_over = 0
         self._format: PixelFormat = format
+        self._patience_s = None if recorded else deadline_s
         self._slots = _RECORDED_SLOTS if recorded else _LIVE_SLOTS
         self._waiting: deque[tuple[Picture, float | None, float]] = deque()
         self._changed = threading.Condition()
         self._timeline = Timeline()
         self._finished = False
+        self._opened = False
         self._closed = False
 
     def push(self, picture: npt.NDArray[Any], pts_s: float | None = None) -> None:
@@ -74,13 +79,15 @@ class PushSource:
     def open(self) -> None:
         """Ready to read; pictures pushed before are waiting."""
         with self._changed:
-            self._closed = False
+            self._opened, self._closed = True, False
             self._timeline = Timeline()
 
     def read(self) -> Frame:
         """The next picture; EndOfStream after `finish` or `close`."""
         with self._changed:
-            arrived = self._changed.wait_for(lambda: self._waiting or self._over(), self._patience_s())
+            if not self._opened:
+                raise SourceLost("failed", "the source was read before it was opened", where=self.name)
+            arrived = self._changed.wait_for(lambda: self._waiting or self._over(), self._patience_s)
             if self._closed or (arrived and not self._waiting):
                 raise EndOfStream
             if not arrived:
@@ -106,10 +113,6 @@ class PushSource:
 
     def _over(self) -> bool:
         return self._finished or self._closed
-
-    def _patience_s(self) -> float | None:
-        """A recording's next picture may take as long as it likes to compute."""
-        return self.deadline_s if self.live else None
 
     def _copied(self, picture: npt.NDArray[Any]) -> Picture:
         if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from streamdet.errors import SourceLost
 from streamdet.sources.classify import INVALID_DATA, Phase, classify, loss
-from streamdet.sources.ffmpeg import captured_lines, load, scrub
+from streamdet.sources.ffmpeg import load, scrub, told
 from streamdet.sources.planes import Orientation
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+Logs = list[tuple[int, str, str]]
 
 _BAD_READS_IN_A_ROW = 64  # of a damaged file, before it counts as ended
 _PICTURE_TYPE_I = 1
@@ -88,8 +90,8 @@ class Reader:
         # while opening, so that reading stays free of the GIL; HLS has no other deadline.
         timeout = (access.deadline_s, access.deadline_s if access.bursts else None) if access.remote else None
         started_s = time.monotonic()
-        try:
-            with captured_lines() as lines:
+        with self._av.logging.Capture() as logs:
+            try:
                 self._container = self._av.open(
                     access.url,
                     format=access.format,
@@ -97,9 +99,9 @@ class Reader:
                     metadata_errors="replace",
                     timeout=timeout,
                 )
-        except (self._av.error.FFmpegError, OSError, ValueError) as error:
-            waited_out = access.remote and time.monotonic() - started_s >= access.deadline_s
-            self._lose(error, lines, "opening", waited_out)
+            except (self._av.error.FFmpegError, OSError, ValueError) as error:
+                waited_out = access.remote and time.monotonic() - started_s >= access.deadline_s
+                self._lose(error, logs, "opening", waited_out)
         try:
             self._choose_stream()
         except BaseException:
@@ -122,6 +124,7 @@ class Reader:
         codec.thread_type = "SLICE" if self._access.threads == 1 else "AUTO"
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.interval_s = 1 / float(rate) if rate and 0.1 < rate < 1000 else 0.04
+        self._tick_s = float(self.stream.time_base or 0)
         self._timed_by_dts = container.format.name == "avi"  # AVI stores one time per packet, in decoding order
         self._packets = container.demux(self.stream)
 
@@ -138,13 +141,15 @@ class Reader:
     def next(self) -> Decoded | None:
         """The next good picture; None at the end; SourceLost when the stream broke off."""
         started_s = time.monotonic()
-        while not self._decoded:
-            packet = self._packet()
-            if packet is None:
-                return None
-            self._feed(packet)
-            if self._access.remote and not self._decoded:
-                self._check_patience(time.monotonic() - started_s)
+        with self._av.logging.Capture() as logs:
+            while not self._decoded:
+                logs.clear()  # a line explains the call that it was said in, no other
+                packet = self._packet(logs)
+                if packet is None:
+                    return None
+                self._feed(packet)
+                if self._access.remote and not self._decoded:
+                    self._check_patience(time.monotonic() - started_s)
         return self._decoded.popleft()
 
     def _check_patience(self, waited_s: float) -> None:
@@ -154,28 +159,27 @@ class Reader:
             got = "packets, but no picture" if self._keyed else "packets, but no key frame"
             raise loss("codec", where=access.shown, got=f"{got}, for {waited_s:.0f} s")
 
-    def _packet(self) -> Packet[VideoStream] | None:
+    def _packet(self, logs: Logs) -> Packet[VideoStream] | None:
         while True:
             started_s = time.monotonic()
             try:
-                with captured_lines() as lines:
-                    packet = next(self._packets, None)
+                packet = next(self._packets, None)
             except (self._av.error.FFmpegError, OSError, ValueError) as error:
                 if self._access.remote or not self._read_on(error):
-                    self._lose(error, lines, "playing")
+                    self._lose(error, logs, "playing")
                 continue
             self._bad_reads = 0
-            if packet is None and self._access.remote and lines:
-                self._check_end(lines)
+            if packet is None and self._access.remote and logs:
+                self._check_end(logs)
             # After a timeout FFmpeg first flushes its parser, which hands over the last, half old picture, and would
             # then wait for the whole deadline a second time: that is why it seems to fire at twice its value.
             if self._access.remote and time.monotonic() - started_s >= self._access.deadline_s:
                 raise loss("stalled", where=self._access.shown, got=f"nothing for {self._access.deadline_s:g} s")
             return packet
 
-    def _check_end(self, lines: list[str]) -> None:
+    def _check_end(self, logs: Logs) -> None:
         """Some demuxers call a connection that broke the end of the file; the log knows better."""
-        verdict = classify(None, "", lines, "playing")
+        verdict = classify(None, "", told(logs), "playing")
         if verdict.cause != "failed":
             raise loss(verdict.cause, where=self._access.shown, got=verdict.words)
 
@@ -197,10 +201,9 @@ class Reader:
                 return
             if packet.pts is not None and packet.has_sidedata("prft"):
                 prft = bytes(packet.get_sidedata("prft"))
-                self._report = Report(prft, float(packet.pts * packet.time_base), arrived_at)
+                self._report = Report(prft, packet.pts * self._tick_s, arrived_at)
         try:
-            with captured_lines():  # the decoder's complaints: what they mean is in the frames' flags
-                frames = packet.decode()
+            frames = packet.decode()
         except (self._av.error.FFmpegError, ValueError):
             self.suspects += 1
             self._smeared = True
@@ -226,8 +229,7 @@ class Reader:
         ticks = frame.dts if self._timed_by_dts else frame.pts
         if ticks is None:
             ticks = frame.dts
-        time_base = frame.time_base or self.stream.time_base
-        return None if ticks is None or time_base is None else float(ticks * time_base)
+        return None if ticks is None else ticks * self._tick_s
 
     def take_report(self) -> Report | None:
         """The newest report of wall time, once."""
@@ -236,12 +238,12 @@ class Reader:
 
     # ---- ending ----
 
-    def _lose(self, error: Exception, lines: list[str], phase: Phase, waited_out: bool = False) -> NoReturn:
+    def _lose(self, error: Exception, logs: Logs, phase: Phase, waited_out: bool = False) -> NoReturn:
         scrub(error)
         words = getattr(error, "strerror", None) or str(error)
         secure = self._access.url.lower().startswith(_SECURE)
         number = getattr(error, "errno", None)
-        verdict = classify(number, words, lines, phase, secure=secure, waited_out=waited_out)
+        verdict = classify(number, words, told(logs), phase, secure=secure, waited_out=waited_out)
         raise loss(verdict.cause, where=self._access.shown, got=verdict.words) from error
 
     def _opened(self) -> InputContainer:
