@@ -22,7 +22,8 @@ Rounding = Literal["floor", "round"]
 
 def area(xyxy: Boxes) -> npt.NDArray[np.float32]:
     """[N, 4] → [N]; an inverted box has area 0."""
-    return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
+    size: npt.NDArray[np.float32] = np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
+    return size
 
 
 def iou(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:

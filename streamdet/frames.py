@@ -138,8 +138,9 @@ class Picture:
 
     def host(self) -> Picture:
         """A copy in this process's own memory, free of any lease."""
+        copies: list[Plane] = [plane.copy() for plane in self.planes]
         return Picture(
-            tuple(np.array(plane) for plane in self.planes),
+            tuple(copies),
             self.format,
             full_range=self.full_range,
             matrix=self.matrix,

@@ -24,11 +24,12 @@ def doctor() -> None:
     """Tell what this machine has, and what is missing for what. It changes nothing."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for found in _findings():
         mark = "[green]yes[/]" if found.has is not None else "[yellow]no[/]"
-        table.add_row(mark, found.what, found.has if found.has is not None else found.missing)
+        table.add_row(mark, found.what, Text(found.has if found.has is not None else found.missing))
     Console(highlight=False).print(table)
 
 

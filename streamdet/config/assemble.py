@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streamdet.config.models import DetectOptions, NoTracker, RunOptions, StreamOptions
 from streamdet.errors import ConfigError
+from streamdet.frames import Detections
 from streamdet.infer.contract import Detector
 from streamdet.infer.detector import load_detector
 from streamdet.infer.shelf import Shelf, Suite
@@ -79,6 +80,7 @@ class Streams:
     options: RunOptions
     load: LoadDetector = field(default_factory=lambda: load_engine)
     _detectors: dict[DetectOptions, Detector] = field(default_factory=dict)
+    _warm: set[object] = field(default_factory=set)
 
     def make(self, name: str, stream: StreamOptions, uri: str) -> Stream:
         """One stream, its own options before those of the run."""
@@ -138,6 +140,10 @@ class Streams:
         options = stream.track or self.options.track or ByteTrackOptions()
         if isinstance(options, NoTracker):
             return None
+        if options not in self._warm:
+            # The first update loads compiled kernels, or compiles them: not while a frame waits in a lane.
+            self._warm.add(options)
+            make_tracker(options).update(Detections.empty(), 0.0)
         return lambda previous, gap_s: make_tracker(options, previous=previous, gap_s=gap_s)
 
 
@@ -149,9 +155,9 @@ def load_engine(options: DetectOptions) -> Detector:
 
 
 def _camera_motion() -> Motion:
-    from streamdet.tracking.motion import CameraMotion, CameraMotionOptions  # only moving cameras need it
+    from streamdet.tracking.motion import CameraMotion  # only moving cameras need it
 
-    return CameraMotion(CameraMotionOptions())
+    return CameraMotion()
 
 
 class Journal:

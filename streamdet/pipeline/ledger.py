@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from streamdet.metrics import Meter
 
@@ -44,11 +44,10 @@ class Ledger:
         self._unknown = 0
         self._dropped: Counter[str] = Counter()
         self._in_flight = 0
-        self._stream = stream
-        self._meter = meter
         self._captured_total = meter.frames_captured.labels(stream)
         self._known_total = meter.frames_emitted.labels(stream, "known")
         self._unknown_total = meter.frames_emitted.labels(stream, "unknown")
+        self._dropped_totals = {reason: meter.frames_dropped.labels(stream, reason) for reason in get_args(DropReason)}
         self._in_flight_now = meter.frames_in_flight.labels(stream)
 
     def capture(self) -> None:
@@ -71,7 +70,7 @@ class Ledger:
         with self._lock:
             self._dropped[reason] += 1
             self._in_flight -= 1
-        self._meter.frames_dropped.labels(self._stream, reason).inc()
+        self._dropped_totals[reason].inc()
 
     def balance(self) -> Balance:
         """All figures, taken at one moment."""

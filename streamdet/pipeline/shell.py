@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from streamdet.errors import EndOfStream, SourceLost, StreamdetError
+from streamdet.errors import LOSS_CAUSES, EndOfStream, SourceLost, StreamdetError
 from streamdet.frames import Frame
 from streamdet.metrics import Meter
 from streamdet.pipeline.backoff import Backoff
@@ -16,6 +16,9 @@ from streamdet.pipeline.inlet import Credits
 from streamdet.pipeline.ledger import Ledger
 from streamdet.pipeline.stream import Stream
 from streamdet.sources.frozen import FrozenWatch
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +86,14 @@ class Shell:
         self._suspects_total = meter.frames_suspect.labels(name, "quarantined")
         self._epochs_total = meter.epochs.labels(name)
         self.thread = threading.Thread(target=self._run, name=f"source:{name}", daemon=True)
-        for state in STATES:
-            meter.stream_state.labels(name, state).set(state == self.state)
+        # Every series of the stream is made now and kept: a counter that appears with its first count hides that count
+        # from increase(), and a series looked up after the stream was removed would come back.
+        self._age_gauge = meter.last_frame_age_seconds.labels(name)
+        self._offset_gauge: Gauge | None = None
+        self._frozen_gauge = meter.stream_frozen.labels(name)
+        self._lost_totals = {cause: meter.reconnects.labels(name, cause) for cause in LOSS_CAUSES}
+        self._state_gauges = {state: meter.stream_state.labels(name, state) for state in STATES}
+        self._state_gauges[self.state].set(1)
         meter.stream_required.labels(name).set(stream.required)
 
     @property
@@ -110,7 +119,7 @@ class Shell:
         since = self._calling_since_s
         source = self._source
         if self.last_frame_s is not None:
-            self._meter.last_frame_age_seconds.labels(self.name).set(max(now - self.last_frame_s, 0.0))
+            self._age_gauge.set(max(now - self.last_frame_s, 0.0))
         if since is None or self._given_up:
             return
         silent_s = now - since
@@ -232,11 +241,13 @@ class Shell:
 
     def _look(self, frame: Frame, now: float) -> None:
         if frame.clock_offset_s is not None:
-            self._meter.clock_offset_seconds.labels(self.name).set(frame.clock_offset_s)
+            if self._offset_gauge is None:  # made when there is an offset: 0 would say that the clocks agree
+                self._offset_gauge = self._meter.clock_offset_seconds.labels(self.name)
+            self._offset_gauge.set(frame.clock_offset_s)
         frozen = self._frozen_watch.see(frame, now)
         if frozen != self.frozen:
             self.frozen = frozen
-            self._meter.stream_frozen.labels(self.name).set(frozen)
+            self._frozen_gauge.set(frozen)
             self._announce("stream_frozen" if frozen else "stream_thawed", {})
 
     def _too_soon(self, frame: Frame) -> bool:
@@ -251,7 +262,7 @@ class Shell:
     def _lost(self, loss: SourceLost, after_s: float) -> bool:
         if self._given_up or self._stopping:
             return False
-        self._meter.reconnects.labels(self.name, loss.cause).inc()
+        self._lost_totals[loss.cause].inc()
         self._call(self._count_suspects)
         self._call(self._source.close)
         if not self._source.live:
@@ -284,8 +295,8 @@ class Shell:
             return
         if state == "running":
             self.error = None
-        self._meter.stream_state.labels(self.name, self.state).set(0)
-        self._meter.stream_state.labels(self.name, state).set(1)
+        self._state_gauges[self.state].set(0)
+        self._state_gauges[state].set(1)
         self.state = state
         if detail:
             fields["detail"] = detail

@@ -133,7 +133,8 @@ class Crew:
         self._plan = (0, 0)
         self._condition = threading.Condition()
         self._closing = False
-        self._failures = meter.inference_failures
+        self._failed_total = meter.inference_failures.labels(detector.name, "failed")
+        self._deadline_total = meter.inference_failures.labels(detector.name, "deadline")
         self._truncated_total = meter.nms_truncated.labels(detector.name)
 
     def resize(self, workers: int, threads: int) -> None:
@@ -160,7 +161,7 @@ class Crew:
             batch = worker.overdue(now, deadline_s)
             if batch is None:
                 continue
-            self._failures.labels(self.detector.name, "deadline").inc()
+            self._deadline_total.inc()
             log.error(
                 "engine %s: a session did not answer within %g s; it is abandoned and replaced",
                 self.detector.name,
@@ -181,7 +182,7 @@ class Crew:
 
     def failed(self, error: Exception, *, starting: bool = False) -> None:
         """Count and say it; an engine that has not started a few times in a row is hopeless."""
-        self._failures.labels(self.detector.name, "failed").inc()
+        self._failed_total.inc()
         failure = (
             error
             if isinstance(error, StreamdetError)
