@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import streamdet
 from streamdet.errors import EndOfStream, SourceLost, redact
 from streamdet.frames import Frame, Picture
 from streamdet.sources import wire
@@ -26,6 +25,7 @@ _START_S = 20.0  # for a child's imports on a machine that is busy; not part of 
 _GRACE_S = 0.5  # the child's own deadline comes first: it knows more of the cause
 _GOODBYE_S = 0.5  # for a child to sign off from its camera before it is killed
 _STDERR_BYTES = 8192
+_IMPORTS_FROM = str(Path(__file__).parents[2])  # the child must find the same streamdet, installed or not
 
 
 class IsolatedSource:
@@ -140,8 +140,7 @@ class _Child:
         self._slots = 0
         self._out = 0
         self._stderr = b""
-        package = str(Path(streamdet.__file__).parents[1])
-        path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (_IMPORTS_FROM, os.environ.get("PYTHONPATH"))))
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "streamdet.sources.isolated_child", str(theirs.fileno()), str(os.getpid())],

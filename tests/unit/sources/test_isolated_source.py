@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +53,14 @@ def read_all(source):
 def read_on(source):
     for _ in range(500):
         source.read().picture.release()
+
+
+def running(pid):
+    """An orphan's zombie waits for whoever is first among processes to collect it: that is not running."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def gone(pid):
@@ -141,6 +151,24 @@ def test_closing_ends_a_hanging_child_too(camera):
     os.kill(pid, signal.SIGSTOP)
     camera.close()
     assert gone(pid)
+
+
+def test_a_child_dies_with_a_parent_that_was_killed():
+    program = (
+        "import time; from streamdet.sources.catalogue import make_source\n"
+        "from streamdet.sources.options import SourceOptions\n"
+        "source = make_source('x', 'synthetic:bars?live=true&size=64x48', SourceOptions(isolate=True))\n"
+        "source.open(); print(source.child_pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # it could not even notice that its line is dead
+        parent.kill()
+    until_s = time.monotonic() + 5
+    while running(pid) and time.monotonic() < until_s:
+        time.sleep(0.02)
+    assert not running(pid)
 
 
 def test_a_loss_in_the_child_comes_with_its_cause_and_words(tmp_path):
