@@ -99,9 +99,10 @@ class Meter:
     engine_info: Gauge
 
     def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
         self.registry: CollectorRegistry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # memory, processor time and descriptors of this process
         for row in TABLE:
             name = PREFIX + row.name
             metric: Counter | Gauge | Histogram

@@ -181,11 +181,12 @@ class Pipeline:
 
     @property
     def ready(self) -> tuple[bool, dict[str, str]]:
-        """Every required stream is healthy; and the state of each."""
+        """Every engine runs and every required stream is healthy; and the state of each stream."""
         with self._lock:
             roads = list(self._roads.values())
+            running = self._started and all(crew.ready for crew in self._crews.values())
         states = {road.name: road.status().state for road in roads}
-        return self._started and all(road.shell.healthy or not road.stream.required for road in roads), states
+        return running and all(road.shell.healthy or not road.stream.required for road in roads), states
 
     def sink_balances(self) -> dict[str, SinkBalance]:
         """The books of every sink."""

@@ -127,6 +127,7 @@ class Crew:
         self._push = push
         self._on_hopeless = on_hopeless
         self._failed_starts = 0
+        self.ready = False  # a session has come up
         self._workers: list[Worker] = []
         self._retired: list[Worker] = []
         self._hired = 0
@@ -198,6 +199,7 @@ class Crew:
     def started(self) -> None:
         """A session came up."""
         self._failed_starts = 0
+        self.ready = True
 
     def pause(self, worker: Worker, wait_s: float) -> bool:
         """Wait before another try; False where the worker is not needed any more."""
