@@ -12,6 +12,7 @@ from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.inlet import Inlet
 from streamdet.pipeline.lane import Lane, Ticket
 from streamdet.pipeline.ledger import DropReason
+from streamdet.pipeline.stream import Stream
 
 
 @dataclass(slots=True)
@@ -19,12 +20,17 @@ class Feed:
     """A stream as this batcher sees it."""
 
     lane: Lane
+    stream: Stream
     position: int  # which of the stream's detectors this batcher is
-    priority: int
-    share: int  # frames that it can have in one batch: 1 of a live stream
+    room: int  # frames that the stream may have in flight
     inlet: Inlet | None  # only at the stream's first detector; the others are handed tickets
     tickets: deque[Ticket] = field(default_factory=deque)
     turn: float = 0.0  # stride scheduling: the smallest goes first
+
+    @property
+    def share(self) -> int:
+        """Frames that it can have in one batch."""
+        return 1 if self.stream.source.live else self.room
 
     @property
     def ready(self) -> bool:
@@ -143,7 +149,7 @@ class Batcher:
             if ticket is None:
                 continue  # what waited there was stale
             self._turn = feed.turn
-            feed.turn += 1.0 / feed.priority
+            feed.turn += 1.0 / feed.stream.priority
             batch.append((ticket, feed.position))
 
     def _next_of(self, feed: Feed, now: float) -> Ticket | None:

@@ -8,6 +8,7 @@ from collections import deque
 from streamdet.frames import Frame
 from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.ledger import DropReason, Ledger
+from streamdet.pipeline.stream import Stream
 
 
 class Credits:
@@ -38,7 +39,8 @@ class Credits:
     def give_back(self) -> None:
         """A frame left the pipeline."""
         with self._changed:
-            self._free += 1
+            # Never above the limit: a source that turned out to be a recording has frames that were lent none.
+            self._free = min(self._free + 1, self._limit)
             self._changed.notify()
 
     def close(self) -> None:
@@ -51,10 +53,9 @@ class Credits:
 class Inlet:
     """The frames of one stream that no detector has taken yet. Every call is made under the batcher's lock."""
 
-    def __init__(self, ledger: Ledger, *, live: bool, stale_s: float) -> None:
+    def __init__(self, stream: Stream, ledger: Ledger) -> None:
+        self._stream = stream
         self._ledger = ledger
-        self._live = live
-        self._stale_s = stale_s
         self._waiting: deque[Frame] = deque()
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Inlet:
 
     def put(self, frame: Frame) -> None:
         """The newest frame; on a live stream it replaces the one that nobody had looked at."""
-        if self._live and self._waiting:
+        if self._stream.source.live and self._waiting:
             self._drop(self._waiting.popleft(), "superseded")
         self._waiting.append(frame)
 
@@ -70,7 +71,7 @@ class Inlet:
         """The next frame worth looking at."""
         while self._waiting:
             frame = self._waiting.popleft()
-            if self._live and now_s - frame.decoded_s > self._stale_s:
+            if self._stream.source.live and now_s - frame.decoded_s > self._stream.stale_s:
                 self._drop(frame, "stale")
                 continue
             return frame

@@ -347,7 +347,7 @@ class Pipeline:
     def _emit(self, road: Road, result: Result) -> None:
         takers = [outlet for outlet in self._outlets if outlet.takes_results]
         waited_for = [outlet for outlet in takers if outlet.lossless]
-        receipt = None if road.credits is None else Receipts(len(waited_for), road.credits.give_back)
+        receipt = None if road.live else Receipts(len(waited_for), road.credits.give_back)
         for outlet in takers:
             outlet.offer(result, receipt if outlet.lossless else None)
 

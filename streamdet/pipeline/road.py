@@ -38,9 +38,8 @@ class Road:
     ) -> None:
         self.name = name
         self.stream = stream
-        self.live = stream.source.live
         self.ledger = Ledger(name, meter)
-        self.credits = None if self.live else Credits(in_flight, clock)
+        self.credits = Credits(in_flight, clock)  # of use while the source is a recording
         self.ended = False  # the source will hand over no more
         self._lock = threading.Lock()
         self._down = False
@@ -58,10 +57,9 @@ class Road:
             emit_event=emit_event,
             on_room=batchers[0].poke,
         )
-        inlet = Inlet(self.ledger, live=self.live, stale_s=stream.stale_s)
+        inlet = Inlet(stream, self.ledger)
         for position, batcher in enumerate(batchers):
-            share = 1 if self.live else in_flight
-            batcher.join(Feed(self.lane, position, stream.priority, share, inlet if position == 0 else None))
+            batcher.join(Feed(self.lane, stream, position, in_flight, inlet if position == 0 else None))
         self.shell = Shell(
             name,
             stream,
@@ -73,6 +71,11 @@ class Road:
             announce=self._announce,
             on_end=lambda: on_end(self),
         )
+
+    @property
+    def live(self) -> bool:
+        """Whether frames may be passed over; some sources know only once they are open."""
+        return self.stream.source.live
 
     def push(self, ticket: Ticket) -> None:
         """Hand a frame that has its ticket to the stream's further detectors."""
@@ -99,7 +102,7 @@ class Road:
     @property
     def settled(self) -> bool:
         """Over, and every sink that must have its results has taken them."""
-        return self.over and (self.credits is None or self.credits.all_home)
+        return self.over and (self.live or self.credits.all_home)
 
     def take_down(self) -> None:
         """The stream is over and its lane empty: end its tracks and leave the batchers. A second call does nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, get_args
@@ -51,7 +52,7 @@ class Shell:
         clock: Clock,
         meter: Meter,
         ledger: Ledger,
-        credits: Credits | None,
+        credits: Credits,
         *,
         deliver: Callable[[Frame], None],
         announce: Announce,
@@ -110,8 +111,9 @@ class Shell:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        if self._credits is not None:
-            self._credits.close()
+        self._credits.close()
+        if math.isinf(self._source.deadline_s):
+            self._call(self._source.close)  # nothing else would end a read that waits for the user's own program
 
     def watch(self) -> None:
         """Called now and then by the supervisor: notice silence, and native code that broke its promise to return."""
@@ -163,7 +165,7 @@ class Shell:
             self._timed(self._source.open)
             self._source_epoch, self._last_pts_s = -1, float("-inf")
             self._enter("waiting")
-            while not self._stopping and (self._credits is None or self._credits.take()):
+            while not self._stopping and (self._source.live or self._credits.take()):
                 if not self._read():
                     return False
             return False
@@ -212,7 +214,7 @@ class Shell:
         return True
 
     def _return_credit(self) -> None:
-        if self._credits is not None:
+        if not self._source.live:
             self._credits.give_back()
 
     def _count_suspects(self) -> None:

@@ -12,6 +12,7 @@ from streamdet.frames import Detections, Event, Frame, Result
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
 from streamdet.sinks.contract import StreamStatus
+from streamdet.sources.push import PushSource
 from streamdet.testing import FakeDetector, ListSink, ManualClock, SyntheticSource
 
 
@@ -234,3 +235,35 @@ def test_rows_that_are_no_numbers_never_reach_a_record() -> None:
     pipeline.add("one", Stream(SyntheticSource(frames=3), (FakeDetector(found=broken),)))
     pipeline.run()
     assert [1, 1, 1] == [len(result.detections or ()) for result in sink.results]
+
+
+def test_a_stop_wakes_a_stream_that_waits_for_the_users_own_program() -> None:
+    sink, source = ListSink(), PushSource("own", recorded=True)
+    pipeline = Pipeline([sink])
+    pipeline.add("own", Stream(source, (FakeDetector(),)))
+    pipeline.start()
+    for number in range(10):
+        source.push(np.full((8, 8, 3), number, np.uint8), pts_s=number / 10)
+    while len(sink.results) < 10:
+        time.sleep(0.005)
+    began_s = time.monotonic()
+    report = pipeline.finish()
+    assert time.monotonic() - began_s < 2
+    assert 10 == report.streams[0].emitted
+
+
+def test_a_source_that_turns_out_to_be_a_recording_loses_no_frame() -> None:
+    class Playlist(SyntheticSource):
+        def open(self) -> None:
+            super().open()
+            self.live = False
+
+    def slow(frame: Frame) -> Detections:
+        time.sleep(0.002)
+        return Detections.empty(("thing",))
+
+    sink, source = ListSink(), Playlist(frames=100, live=True)
+    pipeline = Pipeline([sink])
+    pipeline.add("one", Stream(source, (FakeDetector(found=slow),)))
+    report = pipeline.run()
+    assert (100, 0) == (report.streams[0].emitted, report.streams[0].dropped)
