@@ -143,7 +143,9 @@ def _run(config: Path | None, flags: Flags, out: list[str], *, resume: bool, qui
     finally:
         if server is not None:
             server.close()
-    if not quiet:
+    if not report.streams:
+        typer.echo("nothing is left to do: an earlier run finished every file", err=True)
+    elif not quiet:
         Console(highlight=False).print(summary(report.streams, time.monotonic() - began_s, out))
     for stream, frames in report.lost.items():
         typer.echo(f"{stream}: {frames} frames were given up when the time to drain was over", err=True)
