@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
 from numba.core.caching import FunctionCache
+
+log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,5 +49,8 @@ def inlined(function: F) -> F:
 
 def _compile(function: F, forceinline: bool) -> F:
     dispatcher = njit(nogil=True, error_model="numpy", forceinline=forceinline)(function)
-    dispatcher._cache = _FamilyCache(function)
+    try:
+        dispatcher._cache = _FamilyCache(function)
+    except RuntimeError as error:  # neither the package's folder nor the user's can be written
+        log.warning("%s is compiled anew in every process: %s; set NUMBA_CACHE_DIR", function.__name__, error)
     return cast(F, dispatcher)

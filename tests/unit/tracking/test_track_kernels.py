@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dense_filter import DenseFilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from streamdet import boxes
 from streamdet.tracking import columns as c
-from streamdet.tracking import kernels
+from streamdet.tracking import kernels, twins
 
 finite = st.floats(-2000, 4000, width=32)
 side = st.floats(0.5, 1500, width=32)
@@ -27,10 +26,9 @@ def test_the_overlap_of_two_boxes_is_that_of_the_box_module(a, b):
 
 @settings(deadline=None)
 @given(box, box)
-def test_the_overlap_of_heights_is_that_of_two_spans(a, b):
-    shared = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
-    expected = shared / (a[3] - a[1] + b[3] - b[1] - shared) if shared else 0
-    got = kernels.height_overlap(a[1], a[3], b[1], b[3])
+def test_the_height_modulated_overlap_is_that_of_the_twin(a, b):
+    expected = twins.similarity(np.array([a], np.float64), np.array([b], np.float64), modulated=True)[0, 0]
+    got = kernels.iou(*a, *b) * kernels.height_overlap(a[1], a[3], b[1], b[3])
     assert expected == pytest.approx(got, abs=1e-9)
 
 
@@ -79,6 +77,16 @@ def test_assignment_with_equal_costs_has_the_least_total():
         assert expected == pytest.approx(got, abs=1e-9)
 
 
+def test_assignment_of_a_few_rows_is_the_best_of_all():
+    rng = np.random.default_rng(10)
+    work = c.make_scratch(8, 8, 64)
+    for _ in range(150):
+        cost = rng.uniform(0, 1, rng.integers(1, 7, 2))
+        limit = float(rng.uniform(0.2, 1.1))
+        rows, cols = solve(cost, limit, work)
+        assert twins.least_cost(cost, limit) == pytest.approx((cost[rows, cols] - limit).sum(), abs=1e-9)
+
+
 def test_a_heap_of_boxes_that_all_overlap_is_assigned_in_bounded_time():
     cost = np.random.default_rng(9).uniform(0, 0.5, (400, 400))
     got = solve(cost, 0.9, c.make_scratch(400, 400, 400 * 400))
@@ -106,7 +114,7 @@ def dense_blocks(real):
 def test_the_four_small_filters_are_the_textbook_filter_of_eight_by_eight():
     rng = np.random.default_rng(3)
     measured = np.array([300.0, 200.0, 40.0, 90.0])
-    real, dense = one_track(measured), DenseFilter(measured)
+    real, dense = one_track(measured), twins.DenseFilter(measured)
     for _ in range(200):
         skipped = int(rng.integers(1, 5))
         for _ in range(skipped):
