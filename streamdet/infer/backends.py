@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from streamdet.errors import ConfigError, EngineError, EngineMismatch
-from streamdet.infer import onnx, openvino
+from streamdet.errors import ConfigError, EngineMismatch, StreamdetError
+from streamdet.infer import onnx, openvino, tensorrt
 from streamdet.infer.contract import Backend
 from streamdet.infer.cut import TailPlace
 from streamdet.infer.fastest import fastest
 from streamdet.infer.onnx import OnnxBackend, OnnxName
 from streamdet.infer.openvino import OpenVinoBackend, OpenVinoPrecision
 from streamdet.infer.shelf import Engine, Shelf, Suite
+from streamdet.infer.tensorrt import TensorRtBackend
+from streamdet.infer.tensorrt_plan import PRECISIONS
 from streamdet.manifest import Precision
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,12 @@ CATALOGUE: dict[str, Entry] = {
     "onnx-cpu": _onnx("onnx-cpu"),
     "onnx-cuda": _onnx("onnx-cuda"),
     "onnx-tensorrt": _onnx("onnx-tensorrt"),
+    "tensorrt": Entry(
+        tensorrt.why_not,
+        # The suppression stays in the graph: beside the way back of all candidates it costs nothing.
+        lambda engine, precision, tail: TensorRtBackend(engine, cast(Precision | None, precision)),
+        PRECISIONS,
+    ),
     "openvino": Entry(
         openvino.why_not,
         lambda engine, precision, tail: OpenVinoBackend(engine, cast(OpenVinoPrecision | None, precision), tail),
@@ -48,8 +56,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
 }
 # `auto` tries these in order and takes the first that starts. The TensorRT provider of ONNX Runtime is not among them:
-# it builds for minutes at first use, which nobody asked for.
-_AUTO_GPU = ("onnx-cuda",)
+# it builds for minutes in silence, and again in every process.
+_AUTO_GPU = ("tensorrt", "onnx-cuda")
 # … and the fastest of these.
 _AUTO_CPU = ("onnx-cpu", "openvino")
 
@@ -112,11 +120,13 @@ def _auto(engine: Engine, precision: str | None, tail: TailPlace) -> Backend:
     for name in _AUTO_GPU:
         reason = CATALOGUE[name].why_not()
         if reason is None and precision in (None, *CATALOGUE[name].precisions):
+            # On a GPU fp16 is the faster file, where it was proven there.
+            half = precision is None and _may_choose(engine, f"{name}-fp16", "fp16")
             try:
-                return CATALOGUE[name].open(engine, precision, tail)
-            except EngineError as error:
+                return CATALOGUE[name].open(engine, "fp16" if half else precision, tail)
+            except StreamdetError as error:
                 reason = error.line
-                _log.warning("%s is here and does not work: %s; running on the CPU", name, reason)
+                _log.warning("%s is here and does not work: %s; trying the next runtime", name, reason)
     candidates = _cpu_candidates(engine, precision, tail)
     if not candidates:
         raise EngineMismatch(
