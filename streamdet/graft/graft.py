@@ -9,6 +9,7 @@ import numpy as np
 
 from streamdet.errors import ModelRefused
 from streamdet.graft.families.contract import Family, Network
+from streamdet.graft.folding import fold
 from streamdet.graft.nms_graph import CutShape, write_nms
 from streamdet.graft.normalisation import Normalisation
 from streamdet.graft.raw import Face, all_nodes, channels_last, inputs_of, opset_of
@@ -64,7 +65,7 @@ def graft(
     outputs = write_nms(writer, shape, built)
     width, height = network.size
     graph = _assemble(model.graph, front, writer, shape, built, fixed_batch or "batch", (3, height, width))
-    engine = _model(graph, opset_of(model), model)
+    engine = fold(_model(graph, opset_of(model), model))
     engine.metadata_props.add(key="streamdet.family", value=family.name)
     _validate(engine)
     return Engine(engine, outputs, classes, shape.candidates, built)
