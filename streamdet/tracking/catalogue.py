@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ TRACKERS: Mapping[type[LifeOptions], Callable[..., Tracker]] = {
 }
 
 
-def make_tracker(options: Any, *, previous: Tracker | None = None, gap_s: float | None = None) -> Tracker:
+def make_tracker(options: LifeOptions, *, previous: Tracker | None = None, gap_s: float | None = None) -> Tracker:
     """The tracker for one stream and epoch.
 
     With `previous`, the finished tracker of the epoch before, and the seconds between the two, its tracks are taken

@@ -52,6 +52,7 @@ VELOCITY = 4  # 4, per nominal frame
 PP = 8  # 4, variance of position
 PV = 12  # 4, covariance of position and velocity
 VV = 16  # 4, variance of velocity
+FILTER_ROWS = 20  # POSITION … VV
 SCALE = 20  # 2, width and height at the last match: what the noise is a share of
 BOX = 22  # 4, the predicted xyxy, then the smoothed one
 SEEN = 26  # 4, xyxy of the last row matched
@@ -62,8 +63,8 @@ SCORE = 33  # of the last row matched
 BEST = 34  # 6, pts_s, score and xyxy of the best frame
 PATH_STEP_S = 40  # the least time between two points of the path
 VOTE_WEIGHT = 41  # VOTES
-AS_SEEN = VOTE_WEIGHT + VOTES  # 20, POSITION … VV as they stood after the last match
-REAL_ROWS = AS_SEEN + 20
+AS_SEEN = VOTE_WEIGHT + VOTES  # FILTER_ROWS, POSITION … VV as they stood after the last match
+REAL_ROWS = AS_SEEN + FILTER_ROWS
 
 
 class Columns(NamedTuple):

@@ -167,7 +167,7 @@ def _look_back(seen: F64, slot: int, hits: int, since_s: float) -> int:
 def _keep(real: F64, slot: int) -> None:
     """Notes the filter as it stands after a match."""
     if slot >= 0:
-        for row in range(20):
+        for row in range(c.FILTER_ROWS):
             real[c.AS_SEEN + row, slot] = real[c.POSITION + row, slot]
 
 
@@ -178,7 +178,7 @@ def _rerun(tracks: Columns, work: Scratch, slot: int, row: int, pts_s: float) ->
     last = (tracks.whole[c.HITS, slot] - 1) % c.OBSERVATIONS
     elapsed = (pts_s - real[c.LAST_S, slot]) * c.NOMINAL_FPS
     count = min(max(round(elapsed), 1), MOST_REPLAYED)
-    for place in range(20):
+    for place in range(c.FILTER_ROWS):
         real[c.POSITION + place, slot] = real[c.AS_SEEN + place, slot]
     left, top, right, bottom = sides(work.xyxy, row)
     left0, top0 = tracks.observed[slot, last, 1], tracks.observed[slot, last, 2]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamdet.tracking.motion import MotionOptions
-
 
 class LifeOptions(BaseModel):
     """When a track begins and ends. All durations are in seconds of the stream: frames may be missing."""
@@ -29,7 +27,4 @@ class LifeOptions(BaseModel):
         ge=1,
         le=5000,
         description="Rows tracked per frame; beyond it the lowest scores are left out, and counted.",
-    )
-    camera_motion: MotionOptions | None = Field(
-        None, description="Measure how the camera moves and take it out of the tracks; for cameras that do move."
     )

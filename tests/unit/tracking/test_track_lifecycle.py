@@ -7,6 +7,7 @@ import pytest
 from moving_boxes import at, crowd, seen
 
 from streamdet.frames import Detections, TrackState
+from streamdet.testing import check_tracker
 from streamdet.tracking.catalogue import TRACKERS, ByteTrackOptions, OcSortOptions, SortOptions, make_tracker
 
 ALL = [ByteTrackOptions, OcSortOptions, SortOptions]
@@ -20,6 +21,10 @@ def options(request):
 
 def test_the_catalogue_knows_every_tracker_by_its_options():
     assert set(ALL) == set(TRACKERS)
+
+
+def test_the_contract_is_kept(options):
+    check_tracker(lambda: make_tracker(options()))
 
 
 def test_ids_begin_at_one_in_every_instance(options):
@@ -86,6 +91,13 @@ def test_a_lost_track_lives_for_its_time_whatever_the_frame_rate(options, fps):
     for frame in range(1, 2 * fps):
         ends += [event.pts_s for event in tracker.update(Detections.empty(), frame / fps).events]
     assert [pytest.approx(0.8, abs=1.01 / fps)] == ends
+
+
+def test_a_picture_every_two_seconds_is_enough_for_what_stands_still(options):
+    """A lifetime counts only where a frame had looked in vain."""
+    tracker = make_tracker(options(max_lost_s=0.5))
+    for frame in range(5):
+        assert [1] == tracker.update(seen(at(100)), 2.0 * frame).track_id.tolist()
 
 
 def test_an_end_tells_the_whole_story(options):
