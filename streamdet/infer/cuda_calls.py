@@ -8,6 +8,7 @@ Runtime too, because all of them use the GPU's one primary context.
 from __future__ import annotations
 
 import ctypes
+import logging
 import weakref
 from collections.abc import Callable
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulonglong, c_void_p
@@ -59,6 +60,9 @@ _COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream
 _SLEEP_AND_NO_TIMING = 1 | 2  # CU_EVENT_BLOCKING_SYNC, CU_EVENT_DISABLE_TIMING
 _CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +206,11 @@ class _Pinned:
 
 
 def _free_pinned(cuda: Cuda, pointer: int) -> None:
-    cuda.use()
-    cuda.call("cuMemFreeHost", pointer)
+    try:
+        cuda.use()
+        cuda.call("cuMemFreeHost", pointer)
+    except InferenceFailed as error:  # the GPU has lost its context, and nobody is there who could be told
+        _log.debug("pinned memory is lost: %s", error.line)
 
 
 class Stream:
@@ -213,7 +220,11 @@ class Stream:
         self._cuda = cuda
         stream, event = c_void_p(), c_void_p()
         cuda.call("cuStreamCreate", byref(stream), _NON_BLOCKING)
-        cuda.call("cuEventCreate", byref(event), _SLEEP_AND_NO_TIMING)
+        try:
+            cuda.call("cuEventCreate", byref(event), _SLEEP_AND_NO_TIMING)
+        except InferenceFailed:
+            cuda.call("cuStreamDestroy_v2", stream.value)
+            raise
         self.handle: int = stream.value or 0
         self._event = event.value
 
