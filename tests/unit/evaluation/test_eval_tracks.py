@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from streamdet.cli.workshop import eval_app
-from streamdet.errors import ConfigError
+from streamdet.errors import ConfigError, MissingExtra
 from streamdet.evaluation.tracks import Sequence, evaluate_tracks, read_mot, score_tracks
 
 FRAMES = 20
@@ -151,6 +153,13 @@ def test_the_verb_prints_one_table_and_nothing_of_trackeval(street):
     assert "street-01" in answer.output
     assert 10 == answer.output.count("100.00")
     assert "Evaluat" not in answer.output
+
+
+def test_without_trackeval_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trackeval", None)  # what Python finds where it is not installed
+    with pytest.raises(MissingExtra, match="trackeval") as caught:
+        score(truth_rows(), tracked_rows(truth_rows()))
+    assert "streamdet[eval]" in str(caught.value)
 
 
 def test_an_unknown_benchmark_is_refused(street):
