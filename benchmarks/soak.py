@@ -46,7 +46,7 @@ def soak(
     seconds: float, engine: str, dice: random.Random, folder: Path, allowed_mb: float = ALLOWED_MB
 ) -> dict[str, Any]:
     """The verdict after so many seconds."""
-    from conftest import RtspServer
+    from rtsp_process import RtspServer
 
     servers = [RtspServer(mounts={"/live": {"gop": 10, "fps": 10}}).start() for _ in range(CAMERAS)]
     pipeline = assembled(engine, [server.url() for server in servers], folder)

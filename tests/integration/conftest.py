@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import json
-import os
-import select
 import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -17,69 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rtsp_process import SYSTEM_PYTHON, RtspServer
 
-SYSTEM_PYTHON = "/usr/bin/python3"
-SCRIPT = Path(__file__).with_name("rtsp_server.py")
 _PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 _INSTALL = (
     "apt-get install --no-install-recommends gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base "
     "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi"
 )
-_START_S = 30.0
-
-
-def free_port() -> int:
-    """A TCP port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class RtspServer:
-    """One server process; its options are those of rtsp_server.py. A restart keeps the port."""
-
-    def __init__(self, **options: Any) -> None:
-        self.options = {"port": free_port(), **options}
-        self.scheme = "rtsps" if "certificate" in options else "rtsp"
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> RtspServer:
-        """Start, or start again, and wait until it listens."""
-        self._process = process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SCRIPT), json.dumps(self.options)], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], _START_S)
-        line = process.stdout.readline() if ready else ""
-        if not line.startswith("ready"):
-            self.kill()
-            raise RuntimeError(f"the RTSP server did not start: {line!r}")
-        return self
-
-    def url(self, path: str = "/live", credentials: str = "") -> str:
-        """Of a mount; credentials are `user:password@`."""
-        return f"{self.scheme}://{credentials}127.0.0.1:{self.options['port']}{path}"
-
-    def kill(self) -> None:
-        """End it without a goodbye."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-
-    def freeze(self) -> None:
-        """Stop it in mid-sentence: connections stay, nothing comes."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, number)
 
 
 @pytest.fixture(scope="session")
