@@ -192,9 +192,8 @@ class LoadedPlan:
 
     def batch(self) -> tuple[int, int, int]:
         """Smallest, best and largest batch of the plan's one profile."""
-        smallest, best, largest = (
-            int(shape[0]) for shape in self._engine.get_tensor_profile_shape(self.inputs[0].name, 0)
-        )
+        shapes = self._engine.get_tensor_profile_shape(self.inputs[0].name, 0)
+        smallest, best, largest = (_sizes(shape)[0] for shape in shapes)
         return smallest, best, largest
 
     def context(self) -> Context:
@@ -213,8 +212,8 @@ class LoadedPlan:
         kind = self._engine.get_tensor_dtype(name).name
         if kind not in _DTYPES:
             raise EngineMismatch("an input or output has a type that numpy lacks", where=name, got=kind)
-        shape = tuple(int(size) if size >= 0 else None for size in self._engine.get_tensor_shape(name))
-        return Port(name, _DTYPES[kind], shape)
+        sizes = _sizes(self._engine.get_tensor_shape(name))
+        return Port(name, _DTYPES[kind], tuple(size if size >= 0 else None for size in sizes))
 
 
 class Context:
@@ -232,9 +231,7 @@ class Context:
         """Fix the input's shape; the shapes of all outputs, by name."""
         self._must(self._made.set_optimization_profile_async(0, stream), "choosing the profile")
         self._must(self._made.set_input_shape(name, tuple(shape)), f"the shape {list(shape)} of {name}")
-        shapes = {
-            port.name: tuple(int(d) for d in self._made.get_tensor_shape(port.name)) for port in self._plan.outputs
-        }
+        shapes = {port.name: _sizes(self._made.get_tensor_shape(port.name)) for port in self._plan.outputs}
         unknown = {name: list(found) for name, found in shapes.items() if min(found, default=0) < 0}
         if unknown:
             raise EngineMismatch(
@@ -260,6 +257,10 @@ class Context:
     def _must(self, worked: bool, what: str) -> None:
         if not worked:
             raise InferenceFailed("TensorRT failed", where=what, got=self._plan.reason())
+
+
+def _sizes(dims: trt.Dims) -> tuple[int, ...]:
+    return tuple(int(dims[i]) for i in range(len(dims)))
 
 
 def _bytes(memory: object) -> bytes:

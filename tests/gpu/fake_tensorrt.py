@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 from fake_cuda import FakeDriver
 
@@ -113,8 +112,15 @@ class DataType(enum.Enum):
     INT64 = 8
 
 
-class Dims(tuple):  # the real one is a sequence too
-    __slots__ = ()
+class Dims:  # not a tuple, and no iterator either
+    def __init__(self, shape: Any) -> None:
+        self._sizes = tuple(shape)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __getitem__(self, arg0: int) -> int:
+        return self._sizes[arg0]
 
 
 class IHostMemory(bytearray):  # the real one is a buffer
@@ -123,54 +129,54 @@ class IHostMemory(bytearray):  # the real one is a buffer
 
 class ITimingCache:
     def __init__(self, content: bytes) -> None:
-        self.content = content
+        self._content = content
 
     def serialize(self) -> IHostMemory:
-        return IHostMemory(self.content)
+        return IHostMemory(self._content)
 
 
 class IOptimizationProfile:
     def __init__(self) -> None:
-        self.shapes: dict[str, list[list[int]]] = {}
+        self._shapes: dict[str, list[list[int]]] = {}
 
     def set_shape(self, input: str, min: Dims, opt: Dims, max: Dims) -> None:
         assert all(isinstance(shape, Dims) for shape in (min, opt, max))
-        self.shapes[input] = [list(min), list(opt), list(max)]
+        self._shapes[input] = [list(shape._sizes) for shape in (min, opt, max)]
 
 
 class INetworkDefinition:
     def __init__(self, flags: int) -> None:
-        self.flags = flags
-        self.model = b""
+        self._flags = flags
+        self._model = b""
 
 
 class ParserError:
     def __init__(self, text: str) -> None:
-        self.text = text
+        self._text = text
 
     def __str__(self) -> str:
-        return self.text
+        return self._text
 
 
 class OnnxParser:
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
-        self.network = network
-        self.errors: list[str] = []
+        self._network = network
+        self._errors: list[str] = []
 
     def parse_from_file(self, model: str) -> bool:
         if world.faults.parser is not None:
-            self.errors.append(world.faults.parser)
+            self._errors.append(world.faults.parser)
             return False
         with open(model, "rb") as stream:
-            self.network.model = stream.read()
+            self._network._model = stream.read()
         return True
 
     @property
     def num_errors(self) -> int:
-        return len(self.errors)
+        return len(self._errors)
 
     def get_error(self, index: int) -> ParserError:
-        return ParserError(self.errors[index])
+        return ParserError(self._errors[index])
 
 
 class IBuilderConfig:
@@ -179,41 +185,41 @@ class IBuilderConfig:
         self.profiling_verbosity: Any = None
         self.progress_monitor: Any = None
         self.hardware_compatibility_level = HardwareCompatibilityLevel.NONE
-        self.flags: set[BuilderFlag] = set()
-        self.profiles: list[IOptimizationProfile] = []
-        self.cache: ITimingCache | None = None
-        self.pools: dict[Any, int] = {}
+        self._flags: set[BuilderFlag] = set()
+        self._profiles: list[IOptimizationProfile] = []
+        self._cache: ITimingCache | None = None
+        self._pools: dict[Any, int] = {}
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
-        self.pools[pool] = pool_size
+        self._pools[pool] = pool_size
 
     def set_flag(self, flag: BuilderFlag) -> None:
-        self.flags.add(flag)
+        self._flags.add(flag)
 
     def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache:
         return ITimingCache(bytes(serialized_timing_cache))
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
-        if cache.content and not cache.content.startswith(_stamp().encode()):
+        if cache._content and not cache._content.startswith(_stamp().encode()):
             return False
-        self.cache = cache
+        self._cache = cache
         return True
 
     def get_timing_cache(self) -> ITimingCache | None:
-        return self.cache
+        return self._cache
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
-        for low, best, high in profile.shapes.values():
+        for low, best, high in profile._shapes.values():
             if not all(a <= b <= c for a, b, c in zip(low, best, high, strict=True)):
                 return -1
-        self.profiles.append(profile)
-        return len(self.profiles) - 1
+        self._profiles.append(profile)
+        return len(self._profiles) - 1
 
 
 class Builder:
     def __init__(self, logger: ILogger) -> None:
         assert "cuInit" in world.driver.calls, "TensorRT was touched before the driver was asked"
-        self.logger = logger
+        self._logger = logger
 
     def create_network(self, flags: int = 0) -> INetworkDefinition:
         if _major() < 11:
@@ -230,23 +236,23 @@ class Builder:
 
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
         if world.faults.build is not None:
-            self.logger.log(ILogger.Severity.ERROR, world.faults.build)
+            self._logger.log(ILogger.Severity.ERROR, world.faults.build)
             return None
         if not self._progress(config.progress_monitor):
             world.faults.cancel_seen = True
             return None
         world.builds += 1
-        if config.cache is not None:
-            config.cache.content = (_stamp() + f" after {world.builds} builds").encode()
+        if config._cache is not None:
+            config._cache._content = (_stamp() + f" after {world.builds} builds").encode()
         header = {
             "stamp": _stamp(),
-            "compatible": BuilderFlag.VERSION_COMPATIBLE in config.flags,
+            "compatible": BuilderFlag.VERSION_COMPATIBLE in config._flags,
             "any_gpu": config.hardware_compatibility_level is HardwareCompatibilityLevel.AMPERE_PLUS,
-            "profile": config.profiles[0].shapes,
-            "workspace": config.pools.get(MemoryPoolType.WORKSPACE),
+            "profile": config._profiles[0]._shapes,
+            "workspace": config._pools.get(MemoryPoolType.WORKSPACE),
             "level": config.builder_optimization_level,
         }
-        return IHostMemory(MAGIC + json.dumps(header).encode() + b"\n" + network.model)
+        return IHostMemory(MAGIC + json.dumps(header).encode() + b"\n" + network._model)
 
     def _progress(self, monitor: Any) -> bool:
         monitor.phase_start("Building Engine", None, 2)
@@ -266,13 +272,13 @@ class Builder:
 class Runtime:
     def __init__(self, logger: ILogger) -> None:
         assert "cuInit" in world.driver.calls, "TensorRT was touched before the driver was asked"
-        self.logger = logger
+        self._logger = logger
         self.engine_host_code_allowed = False
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
         if world.faults.reject_plans:
             world.faults.reject_plans -= 1
-            self.logger.log(
+            self._logger.log(
                 ILogger.Severity.ERROR, "Serialization assertion safeVersionRead == safeSerializationVersion"
             )
             return None
@@ -280,28 +286,27 @@ class Runtime:
         header, _, model = serialized_engine[len(MAGIC) :].partition(b"\n")
         fields = json.loads(header)
         if fields["stamp"] != _stamp() and not (fields["compatible"] or fields["any_gpu"]):
-            self.logger.log(ILogger.Severity.ERROR, "plan of another version or GPU")
+            self._logger.log(ILogger.Severity.ERROR, "plan of another version or GPU")
             return None
         assert self.engine_host_code_allowed == fields["compatible"]
-        return ICudaEngine(fields, model, self.logger)
+        return ICudaEngine(fields, model, self._logger)
 
 
 class ICudaEngine:
     def __init__(self, fields: dict[str, Any], model: bytes, logger: ILogger) -> None:
-        self.fields, self.logger = fields, logger
-        self.graph = onnx.load_from_string(model).graph
+        self._fields, self._logger = fields, logger
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.network = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self.io = [(node, True) for node in self.network.get_inputs()]
-        self.io += [(node, False) for node in self.network.get_outputs()]
+        self._network = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._io = [(node, True) for node in self._network.get_inputs()]
+        self._io += [(node, False) for node in self._network.get_outputs()]
 
     @property
     def num_io_tensors(self) -> int:
-        return len(self.io)
+        return len(self._io)
 
     def get_tensor_name(self, index: int) -> str:
-        return self.io[index][0].name
+        return self._io[index][0].name
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if self._find(name)[1] else TensorIOMode.OUTPUT
@@ -316,46 +321,46 @@ class ICudaEngine:
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Dims]:
         assert profile_index == 0
-        return [Dims(shape) for shape in self.fields["profile"][name]]
+        return [Dims(shape) for shape in self._fields["profile"][name]]
 
     def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
         return 4096
 
     def create_execution_context(self, strategy: Any = ExecutionContextAllocationStrategy.STATIC) -> Any:
         if world.faults.contexts:
-            self.logger.log(ILogger.Severity.ERROR, "out of memory")
+            self._logger.log(ILogger.Severity.ERROR, "out of memory")
             return None
         world.contexts += 1
         return IExecutionContext(self, strategy)
 
     def _find(self, name: str) -> tuple[Any, bool]:
-        return next(pair for pair in self.io if pair[0].name == name)
+        return next(pair for pair in self._io if pair[0].name == name)
 
 
 class IExecutionContext:
     def __init__(self, engine: ICudaEngine, strategy: Any) -> None:
-        self.engine, self.strategy = engine, strategy
-        self.shape: tuple[int, ...] | None = None
-        self.profile: int | None = None
-        self.addresses: dict[str, int] = {}
-        self.scratch = strategy is not ExecutionContextAllocationStrategy.USER_MANAGED
-        self.captured = False
+        self._engine, self._strategy = engine, strategy
+        self._shape: tuple[int, ...] | None = None
+        self._profile: int | None = None
+        self._addresses: dict[str, int] = {}
+        self._scratch = strategy is not ExecutionContextAllocationStrategy.USER_MANAGED
+        self._captured = False
 
     def _untouched(self) -> None:
-        assert not self.captured, "a context was changed after a graph had been captured from it"
+        assert not self._captured, "a context was changed after a graph had been captured from it"
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         self._untouched()
-        self.profile = profile_index
+        self._profile = profile_index
         return stream_handle in world.driver.streams
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._untouched()
-        low, _, high = self.engine.fields["profile"][name]
+        low, _, high = self._engine._fields["profile"][name]
         if not all(a <= b <= c for a, b, c in zip(low, shape, high, strict=True)):
-            self.engine.logger.log(ILogger.Severity.ERROR, f"{list(shape)} lies outside of the profile")
+            self._engine._logger.log(ILogger.Severity.ERROR, f"{list(shape)} lies outside of the profile")
             return False
-        self.shape = tuple(shape)
+        self._shape = tuple(shape)
         return True
 
     def get_tensor_shape(self, name: str) -> Dims:
@@ -369,33 +374,33 @@ class IExecutionContext:
     def set_device_memory(self, memory: int, size: int) -> None:
         self._untouched()
         assert world.driver.is_device(memory, size)
-        self.scratch = True
+        self._scratch = True
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._untouched()
-        self.addresses[name] = memory
+        self._addresses[name] = memory
         return not world.faults.address
 
     def execute_async_v3(self, stream_handle: int) -> bool:
-        assert self.scratch, "no memory for what lies between the layers"
-        assert self.profile == 0
-        names = {node.name for node, _ in self.engine.io}
-        assert names == set(self.addresses), "every input and output needs an address"
+        assert self._scratch, "no memory for what lies between the layers"
+        assert self._profile == 0
+        names = {node.name for node, _ in self._engine._io}
+        assert names == set(self._addresses), "every input and output needs an address"
         if world.faults.enqueue:
             world.faults.enqueue = False
-            self.engine.logger.log(ILogger.Severity.ERROR, "enqueueV3: kernel launch failed")
+            self._engine._logger.log(ILogger.Severity.ERROR, "enqueueV3: kernel launch failed")
             return False
         state = world.driver.streams[stream_handle]
         if state.capturing is not None:
-            self.captured = True
+            self._captured = True
             if world.faults.capture:
                 state.invalidated = True
         world.driver.enqueue(stream_handle, self._execute)
         return True
 
     def _input_shape(self) -> tuple[int, ...]:
-        assert self.shape is not None
-        return self.shape
+        assert self._shape is not None
+        return self._shape
 
     def _execute(self) -> None:
         hold = world.faults.hold
@@ -405,19 +410,19 @@ class IExecutionContext:
         if world.faults.lose_context:
             world.driver.lose()
             return
-        name = self.engine.io[0][0].name
+        name = self._engine._io[0][0].name
         shape = self._input_shape()
         size = int(np.prod(shape))
-        assert world.driver.is_device(self.addresses[name], size)
-        picture = np.frombuffer(ctypes.string_at(self.addresses[name], size), np.uint8).reshape(shape)
+        assert world.driver.is_device(self._addresses[name], size)
+        picture = np.frombuffer(ctypes.string_at(self._addresses[name], size), np.uint8).reshape(shape)
         for output, array in self._run(picture).items():
             content = np.ascontiguousarray(array).tobytes()
-            assert world.driver.is_device(self.addresses[output], len(content))
-            ctypes.memmove(self.addresses[output], content, len(content))
+            assert world.driver.is_device(self._addresses[output], len(content))
+            ctypes.memmove(self._addresses[output], content, len(content))
 
     def _run(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        names = [node.name for node in self.engine.network.get_outputs()]
-        arrays = self.engine.network.run(names, {self.engine.io[0][0].name: picture})
+        names = [node.name for node in self._engine._network.get_outputs()]
+        arrays = self._engine._network.run(names, {self._engine._io[0][0].name: picture})
         return dict(zip(names, arrays, strict=True))
 
 
