@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamdet.errors import ConfigError, EngineMismatch, StreamdetError
+from streamdet.cli.build import build
+from streamdet.cli.console import one_engine, say
+from streamdet.errors import ConfigError, StreamdetError
 
 if TYPE_CHECKING:
     from streamdet.graft.agreement import Agreement
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from streamdet.manifest import EngineManifest
 
 engine_app = typer.Typer(no_args_is_help=True, help="The shelf of engines: look, check, measure, import.")
+
+engine_app.command()(build)
 
 EngineName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="An engine on the shelf, or its folder.")]
 Pictures = Annotated[Path | None, typer.Option(help="A folder of pictures that hold what the engine finds.")]
@@ -56,9 +60,9 @@ def list_engines() -> None:
             manifest.name, manifest.kind, _size(manifest), str(len(manifest.classes) or ""), files, str(folder)
         )
     if table.row_count:
-        _print(table)
+        say(table)
     else:
-        _print("the shelf is empty: [bold]streamdet engine import MODEL.onnx --name NAME[/]")
+        say("the shelf is empty: [bold]streamdet engine import MODEL.onnx --name NAME[/]")
 
 
 @engine_app.command()
@@ -76,7 +80,7 @@ def show(name: EngineName) -> None:
     card.add_column(overflow="fold")
     for key, value in _facts(found) if isinstance(found, Engine) else _suite_facts(found):
         card.add_row(f"[dim]{escape(key)}[/]", value)
-    _print(Panel(card, title=escape(found.manifest.name), title_align="left", subtitle=escape(str(found.folder))))
+    say(Panel(card, title=escape(found.manifest.name), title_align="left", subtitle=escape(str(found.folder))))
 
 
 @engine_app.command()
@@ -88,13 +92,13 @@ def check(
     """Hold every runtime that works here against the engine's own numpy reference; exit code 1 where one differs."""
     from streamdet.graft.check import check_engine, mark_proven
 
-    engine = _engine(name)
+    engine = one_engine(name)
     report = check_engine(engine, pictures)
     _print_report(report)
     if mark:
         manifest = mark_proven(engine, report)
         for file in manifest.files:
-            _print(f"{file.path}: proven on {', '.join(file.proven_on) or 'nothing'}")
+            say(f"{file.path}: proven on {', '.join(file.proven_on) or 'nothing'}")
     if not report.passed:
         raise typer.Exit(1)
 
@@ -115,14 +119,14 @@ def bench(
     wanted = [(one, precision) for one in backend] if backend else None
     columns = ("runtime", "precision", "sessions", "threads", "batch", "ms", "fps", "network ms", "network fps")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
-    for row in bench_engine(_engine(name), wanted, budget_s=seconds):
+    for row in bench_engine(one_engine(name), wanted, budget_s=seconds):
         if row.why_not:
             table.add_row(row.backend, row.precision, escape(row.why_not))
             continue
         load = [str(number) for number in (row.load.workers, row.load.threads, row.load.batch)]
         figures = [row.latency_ms, row.frames_per_s, row.network_ms, row.network_frames_per_s]
         table.add_row(row.backend, row.precision, *load, *(f"{figure:.1f}" for figure in figures))
-    _print(table)
+    say(table)
 
 
 @engine_app.command("import")
@@ -170,35 +174,14 @@ def import_(
         replace_existing=force,
     )
     manifest = done.manifest
-    _print(f"[green]{manifest.name}[/]: {manifest.family}, {_size(manifest)}, {len(manifest.classes)} classes")
-    _print(f"proof: {done.proof}")
+    say(f"[green]{manifest.name}[/]: {manifest.family}, {_size(manifest)}, {len(manifest.classes)} classes")
+    say(f"proof: {done.proof}")
     for remark in done.remarks:
-        _print(f"[yellow]note[/]: {escape(remark)}")
-    _print(f"{escape(str(done.folder))}\nnext: streamdet engine check {manifest.name}")
+        say(f"[yellow]note[/]: {escape(remark)}")
+    say(f"{escape(str(done.folder))}\nnext: streamdet engine check {manifest.name}")
 
 
 # ---- pieces
-
-
-def _print(what: Any) -> None:
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=isinstance(what, str)).print(what)
-
-
-def _engine(name: str) -> Engine:
-    from streamdet.infer.shelf import Shelf, Suite
-
-    found = Shelf().open(name)
-    if isinstance(found, Suite):
-        parts = [part for part in (found.manifest.detect, found.manifest.read) if part]
-        raise EngineMismatch(
-            f"{name} is a suite of several engines",
-            where=found.folder,
-            expected="one engine",
-            hint=" or ".join(f"streamdet engine check {part}" for part in parts),
-        )
-    return found
 
 
 def _parsed_size(text: str | None) -> tuple[int, int] | None:
@@ -277,15 +260,15 @@ def _print_report(report: CheckReport) -> None:
     for row in report.rows:
         if row.agreement is not None:
             table.add_row(f"{row.runtime} {row.precision}", row.tail, _VERDICTS[row.verdict], *_figures(row.agreement))
-    _print(f"{report.pictures} pictures")
-    _print(table)
+    say(f"{report.pictures} pictures")
+    say(table)
     for row in report.rows:
         if row.why:
-            _print(f"{_VERDICTS[row.verdict]} {row.runtime} {row.precision}: {escape(row.why)}")
+            say(f"{_VERDICTS[row.verdict]} {row.runtime} {row.precision}: {escape(row.why)}")
     for path, findings in report.findings.items():
-        _print(f"TensorRT lint of {escape(path)}: {len(findings) or 'no'} findings (read off the graph, not run there)")
+        say(f"TensorRT lint of {escape(path)}: {len(findings) or 'no'} findings (read off the graph, not run there)")
         for finding in findings:
-            _print(f"  {escape(str(finding))}")
+            say(f"  {escape(str(finding))}")
 
 
 def _figures(found: Agreement) -> list[str]:
