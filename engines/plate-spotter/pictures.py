@@ -102,6 +102,8 @@ class Pictures:
         if random.random() < 0.15:
             self._plates[int(random.integers(len(self._plates)))] = self._plate()
         picture = self._ground()
+        for _ in range(int(random.integers(0, 3))):
+            self._board(picture)
         self._clutter(picture)
         boxes: list[npt.NDArray[np.float32]] = []
         for _ in range(int(random.integers(0, 4))):
@@ -168,14 +170,33 @@ class Pictures:
             else:
                 self._lettering(picture, (x, y), colour)
 
+    def _board(self, picture: npt.NDArray[np.uint8]) -> None:
+        """A shop's sign seen from the side, often cut by the picture's edge, its letters light on dark."""
+        random, (width, height) = self.random, self.crop
+        board = np.empty((48, int(random.uniform(60, 300)), 3), np.uint8)
+        board[:] = random.uniform(20, 130, 3) if random.random() < 0.6 else random.uniform(20, 110)
+        self._lettering(board, (int(random.uniform(-20, 20)), 9), random.uniform(190, 255, 3), height=30.0)
+        wide = float(np.exp(random.uniform(np.log(20), np.log(260))))
+        corners = self._corners(wide, wide * float(random.uniform(0.2, 0.8)))
+        corners += [random.uniform(0, width), random.uniform(0, height)]
+        if random.random() < 0.4:
+            corners[:, 0] += (0 if random.random() < 0.5 else width) - corners[:, 0].mean()
+        hang(picture, pyramid(board), corners.astype(np.float32))
+
     def _lettering(
-        self, picture: npt.NDArray[np.uint8], spot: tuple[int, int], colour: npt.NDArray[np.float64]
+        self,
+        picture: npt.NDArray[np.uint8],
+        spot: tuple[int, int],
+        colour: npt.NDArray[np.float64],
+        height: float | None = None,
     ) -> None:
         random = self.random
         family = FAMILIES[sorted(FAMILIES)[int(random.integers(len(FAMILIES)))]]
         text = "".join(_TEXT[int(k)] for k in random.integers(0, len(_TEXT), int(random.integers(2, 9))))
         mask = np.zeros(picture.shape[:2], np.uint8)
-        draw_line(mask, text, family, left=spot[0], top=spot[1], height=float(random.uniform(5, 30)), group_gap=4)
+        draw_line(
+            mask, text, family, left=spot[0], top=spot[1], height=height or float(random.uniform(5, 60)), group_gap=4
+        )
         picture[mask > 127] = colour.astype(np.uint8)
 
     def _finished(self, picture: npt.NDArray[np.uint8], boxes: Boxes, whole: npt.NDArray[np.float32]) -> Sample:

@@ -31,7 +31,7 @@ from streamdet.scenes.truth import Truth
 
 HERE = Path(__file__).parent
 ASKED_PX = 24.0  # plates wider than this are to be found
-HELD_OUT = range(100, 140)  # seeds; training used those from 1000 on, and the score threshold was chosen on 1 to 40
+HELD_OUT = range(300, 340)  # seeds; training used those from 1000 on, looking and choosing those below 300
 FRAMES = 15  # of each street, 1.3 s apart
 
 
@@ -179,10 +179,12 @@ there and to take other things for plates.
 
 ## Measured
 
-On streets of {len(HELD_OUT)} seeds that neither training nor the choice of the threshold used, {FRAMES} frames each at
-1280x720, through the same preprocessing and ONNX Runtime backend as in a pipeline. Asked for are plates wider than
-{ASKED_PX:.0f} px in the frame of which at least three quarters can be seen; smaller or hidden ones neither count nor
-punish. Right means IoU of at least 0.5; found and false are counted at the score threshold.
+On streets of {len(HELD_OUT)} seeds that neither training nor any choice used, {FRAMES} frames each at 1280x720,
+through the same preprocessing and ONNX Runtime backend as in a pipeline. Asked for are plates wider than
+{ASKED_PX:.0f} px in the frame of which at least three quarters can be seen; smaller or hidden ones neither
+count nor punish. Right means IoU of at least 0.5; found and false are counted at the score threshold. A street
+stands still, so one thing mistaken for a plate (a lamp's head, lettering at the picture's edge) is mistaken in all
+its frames: the false ones come from few streets.
 
 | | |
 |---|---|
