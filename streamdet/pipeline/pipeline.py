@@ -166,7 +166,8 @@ class Pipeline:
         self._drain(road, until, "removed")
         road.take_down()
         with self._lock:
-            del self._roads[name]
+            if self._roads.pop(name, None) is None:
+                return  # another thread took it out at the same time
             self._removed.append(road.status())
             self._told_drops.pop(name, None)
             self._staff()
@@ -273,25 +274,32 @@ class Pipeline:
         while self._supervising:
             with wake:
                 self._clock.wait(wake, _TICK_S)
-            with self._lock:
-                roads = list(self._roads.values())
-                crews = list(self._crews.values())
-            for crew in crews:
-                crew.watch(self.limits.inference_deadline_s)
-                crew.batcher.depth()
-            for road in roads:
-                road.shell.watch()
-                road.lane.expire()
-                road.ledger.balance()
-                if road.over:
-                    road.take_down()
-            for outlet in self._outlets:
-                outlet.watch()
-                outlet.balance()
-            if self._clock.now() - told_s >= _DROPS_EVENT_S:
+            tell_drops = self._clock.now() - told_s >= _DROPS_EVENT_S
+            if tell_drops:
                 told_s = self._clock.now()
-                for road in roads:
-                    self._tell_drops(road)
+            try:
+                self._look_after(tell_drops)
+            except Exception:
+                log.exception("the supervisor stumbled and goes on")
+
+    def _look_after(self, tell_drops: bool) -> None:
+        with self._lock:
+            roads = list(self._roads.values())
+            crews = list(self._crews.values())
+        for crew in crews:
+            crew.watch(self.limits.inference_deadline_s)
+            crew.batcher.depth()
+        for road in roads:
+            road.shell.watch()
+            road.lane.expire()
+            road.ledger.balance()
+            if road.over:
+                road.take_down()
+            if tell_drops:
+                self._tell_drops(road)
+        for outlet in self._outlets:
+            outlet.watch()
+            outlet.balance()
 
     def _tell_drops(self, road: Road) -> None:
         """What was dropped since the last time, as one event instead of thousands."""

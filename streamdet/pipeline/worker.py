@@ -140,13 +140,15 @@ class Crew:
 
     def resize(self, workers: int, threads: int) -> None:
         """So many workers, with sessions of so many threads; those that do not fit leave after their batch."""
-        if (workers, threads) == self._plan:
-            return
-        self._plan = (workers, threads)
-        for worker in self._workers:
-            worker.gone = True
-        self._retired += self._workers
-        self._workers = [self._hire() for _ in range(workers)]
+        with self._condition:
+            if (workers, threads) == self._plan:
+                return
+            self._plan = (workers, threads)
+            for worker in self._workers:
+                worker.gone = True
+            self._retired += self._workers
+            self._workers = [self._hire() for _ in range(workers)]
+            self._condition.notify_all()
         self.batcher.poke()
 
     def _hire(self) -> Worker:
@@ -168,12 +170,14 @@ class Crew:
                 self.detector.name,
                 deadline_s,
             )
-            if worker in self._workers:
-                self._workers[self._workers.index(worker)] = self._hire()
-                self._retired.append(worker)
+            with self._condition:
+                if worker in self._workers:
+                    self._workers[self._workers.index(worker)] = self._hire()
+                    self._retired.append(worker)
             for ticket, position in batch:
                 ticket.lane.answer(ticket, position, None, "inference_deadline")
-        self._retired = [worker for worker in self._retired if worker.thread.is_alive()]
+        with self._condition:
+            self._retired = [worker for worker in self._retired if worker.thread.is_alive()]
 
     def share(self, batch: Batch) -> None:
         """Frames that further detectors shall see too."""
