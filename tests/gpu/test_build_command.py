@@ -45,9 +45,3 @@ def test_without_a_driver_it_is_one_message(engine: Path, machine: MakeMachine, 
     monkeypatch.setattr("streamdet.infer.cuda_calls.LIBRARY", "libcuda-that-is-not-there.so.1")
     with pytest.raises(MissingExtra, match="NVIDIA driver"):
         said("build", engine)
-
-
-def test_check_holds_the_plan_against_the_engines_own_graph(engine: Path, machine: MakeMachine):
-    machine()
-    assert "tensorrt fp32" in said("check", engine, "--mark")
-    assert '"tensorrt"' in (engine / "manifest.json").read_text()
