@@ -92,8 +92,8 @@ def upgraded(raw: Any) -> Any:
 
 def rename(graph: Any, prefix: str) -> None:
     """Put `prefix` before the name of every tensor and node, those inside of If and Loop too, in place."""
-    for node in all_nodes(graph):
-        node.name = prefix + node.name
+    for number, node in enumerate(all_nodes(graph)):
+        node.name = prefix + (node.name or f"unnamed-{number}")  # nodes need no name, but two must not share one
         for names in (node.input, node.output):
             names[:] = [prefix + name if name else "" for name in names]
     for inner in _graphs(graph):

@@ -161,3 +161,12 @@ def test_a_segmentation_network_is_refused_by_its_task():
 def test_a_named_family_of_another_form_is_refused():
     with pytest.raises(ModelRefused, match="not those of the family yolov8"):
         choose_family(probe(toy_networks.yolov10(), None), "yolov8")
+
+
+def test_a_network_whose_nodes_have_no_names_is_imported(tmp_path):
+    model = toy_networks.generic()
+    for node in model.graph.node:
+        node.name = ""
+    onnx.save(model, str(tmp_path / "raw.onnx"))
+    done = import_model(tmp_path / "raw.onnx", "nameless", shelf=tmp_path, family="generic", pixels="0..1")
+    assert "nameless" == done.manifest.name
