@@ -4,6 +4,7 @@
 - Scaling: a factor per channel in front of a convolution → into its weights; an addend into its bias, where no zeros
   are padded (they would have to be shifted too).
 - Pyramid pooling: max-pooling of one tensor with 5, 9 and 13 → with 5, three times in a row.
+- Stacking: what is concatenated into rows and split again is never put together (`unstacking`).
 
 Each is applied only where it holds for every picture; where that cannot be seen from the graph, it is left alone.
 """
@@ -17,6 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.graft.rewriting import Rewriting, attribute, set_attributes
+from streamdet.graft.unstacking import unstack
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -28,96 +32,15 @@ def fold(model: Any) -> Any:
     copy.CopyFrom(model)
     if any(one.HasField("g") or one.graphs for node in model.graph.node for one in node.attribute):
         return copy  # the inside of an If or Loop may read any tensor of ours
-    graph = _Graph(copy.graph, onnx.shape_inference.infer_shapes(model).graph)
+    graph = Rewriting(copy.graph, onnx.shape_inference.infer_shapes(model).graph)
     _chain_pools(graph)
     for convolution in [node for node in copy.graph.node if node.op_type == "Conv"]:
         while _fold_scaling(graph, convolution) or _fold_focus(graph, convolution):
             pass
+    unstack(graph)
+    graph.sort()
     graph.sweep()
     return copy
-
-
-class _Graph:
-    """A graph while it is rewritten: who makes a tensor, who reads it, what is constant."""
-
-    def __init__(self, graph: Any, inferred: Any) -> None:
-        from onnx import numpy_helper
-
-        self.graph = graph
-        self.maker = {name: node for node in graph.node for name in node.output}
-        self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-        self._outputs = {info.name for info in graph.output}
-        infos = (*inferred.value_info, *inferred.input, *inferred.output)
-        self._shapes = {info.name: info.type.tensor_type.shape for info in infos}
-        self._made = 0
-
-    def shape(self, tensor: str) -> tuple[int | None, ...] | None:
-        """Lengths of the axes, None each where they are free; None where nothing is known."""
-        shape = self._shapes.get(tensor)
-        return None if shape is None else tuple(d.dim_value if d.HasField("dim_value") else None for d in shape.dim)
-
-    def source(self, tensor: str) -> str:
-        """The tensor itself, before it was renamed."""
-        maker = self.maker.get(tensor)
-        while maker is not None and maker.op_type == "Identity":
-            tensor = maker.input[0]
-            maker = self.maker.get(tensor)
-        return tensor
-
-    def weights(self, convolution: Any) -> Floats | None:
-        """[O, I, kh, kw] of a plain one: ungrouped, undilated, its padding given in numbers."""
-        weight = self.constants.get(convolution.input[1])
-        plain = (
-            attribute(convolution, "group", 1) == 1
-            and set(attribute(convolution, "dilations", [1])) == {1}
-            and attribute(convolution, "auto_pad", b"NOTSET") == b"NOTSET"
-        )
-        return weight if plain and weight is not None and weight.ndim == 4 and weight.dtype == np.float32 else None
-
-    def store(self, array: npt.NDArray[Any]) -> str:
-        """A new constant."""
-        from onnx import numpy_helper
-
-        self._made += 1
-        name = f"fold/constant_{self._made}"
-        self.constants[name] = array
-        self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def sweep(self) -> None:
-        """Drop what nobody reads any more, and what was said of it."""
-        read, kept = set(self._outputs), []
-        for node in reversed(self.graph.node):  # a graph is sorted: makers stand before users
-            if read & set(node.output):
-                kept.append(node)
-                read |= set(node.input)
-        kept.reverse()
-        del self.graph.node[:]
-        self.graph.node.extend(kept)
-        tensors = [tensor for tensor in self.graph.initializer if tensor.name in read]
-        infos = [info for info in self.graph.value_info if info.name in read]
-        del self.graph.initializer[:], self.graph.value_info[:]
-        self.graph.initializer.extend(tensors)
-        self.graph.value_info.extend(infos)
-
-
-def attribute(node: Any, name: str, default: Any) -> Any:
-    """An attribute's value, or what the operator takes without it."""
-    from onnx import helper
-
-    return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), default)
-
-
-def _set(node: Any, **values: Any) -> None:
-    from onnx import helper
-
-    for name, value in values.items():
-        for old in [one for one in node.attribute if one.name == name]:
-            node.attribute.remove(old)
-        node.attribute.append(helper.make_attribute(name, value))
 
 
 # ---- Focus
@@ -134,7 +57,7 @@ class _Phase:
     step_x: int = 1
 
 
-def _fold_focus(graph: _Graph, convolution: Any) -> bool:
+def _fold_focus(graph: Rewriting, convolution: Any) -> bool:
     weight = graph.weights(convolution)
     concat = graph.maker.get(graph.source(convolution.input[0]))
     if weight is None or concat is None or concat.op_type != "Concat" or attribute(concat, "axis", 0) != 1:
@@ -154,7 +77,7 @@ def _fold_focus(graph: _Graph, convolution: Any) -> bool:
         spread[:, :, :, phase.y, :, phase.x] += weight[:, number * channels : (number + 1) * channels]
     convolution.input[0] = phases[0].source
     convolution.input[1] = graph.store(spread.reshape(out, channels, down * step, across * step))
-    _set(
+    set_attributes(
         convolution,
         kernel_shape=[down * step, across * step],
         strides=[step * stride for stride in attribute(convolution, "strides", [1, 1])],
@@ -163,7 +86,7 @@ def _fold_focus(graph: _Graph, convolution: Any) -> bool:
     return True
 
 
-def _phase(graph: _Graph, tensor: str) -> _Phase:
+def _phase(graph: Rewriting, tensor: str) -> _Phase:
     """A tensor as a strided view of another; of itself where it is none."""
     tensor = graph.source(tensor)
     node = graph.maker.get(tensor)
@@ -181,7 +104,7 @@ def _phase(graph: _Graph, tensor: str) -> _Phase:
     )
 
 
-def _strided(graph: _Graph, node: Any) -> dict[int, tuple[int, int]] | None:
+def _strided(graph: Rewriting, node: Any) -> dict[int, tuple[int, int]] | None:
     """Axis → (start, step) of a Slice that goes to the end of height and width; None of any other."""
     given = [graph.constants.get(name) for name in node.input[1:]]
     if len(given) < 4 or any(array is None for array in given):
@@ -202,7 +125,7 @@ def _strided(graph: _Graph, node: Any) -> dict[int, tuple[int, int]] | None:
 # ---- scaling
 
 
-def _fold_scaling(graph: _Graph, convolution: Any) -> bool:
+def _fold_scaling(graph: Rewriting, convolution: Any) -> bool:
     """Take one Mul, Div, Add or Sub by constants from in front of a convolution into it."""
     weight = graph.weights(convolution)
     node = graph.maker.get(graph.source(convolution.input[0]))
@@ -240,7 +163,7 @@ def _per_channel(constant: npt.NDArray[Any] | None, channels: int) -> npt.NDArra
     return constant.reshape(channels).astype(np.float64)
 
 
-def _same_shape(graph: _Graph, before: str, after: str) -> bool:
+def _same_shape(graph: Rewriting, before: str, after: str) -> bool:
     """The constant did not stretch the tensor."""
     shapes = [graph.shape(before), graph.shape(after)]
     return shapes[0] is not None and shapes[1] is not None and shapes[0][1:] == shapes[1][1:] and len(shapes[0]) == 4
@@ -249,7 +172,7 @@ def _same_shape(graph: _Graph, before: str, after: str) -> bool:
 # ---- pyramid pooling
 
 
-def _chain_pools(graph: _Graph) -> None:
+def _chain_pools(graph: Rewriting) -> None:
     pools: dict[str, list[tuple[int, Any]]] = {}
     for node in graph.graph.node:
         side = _centred_side(node)
@@ -260,8 +183,7 @@ def _chain_pools(graph: _Graph) -> None:
         for (smaller, before), (larger, after) in pairwise(siblings):
             if smaller < larger:
                 after.input[0] = before.output[0]
-                _set(after, kernel_shape=[larger - smaller + 1] * 2, pads=[(larger - smaller) // 2] * 4)
-    _sort(graph.graph)
+                set_attributes(after, kernel_shape=[larger - smaller + 1] * 2, pads=[(larger - smaller) // 2] * 4)
 
 
 def _centred_side(node: Any) -> int:
@@ -277,16 +199,3 @@ def _centred_side(node: Any) -> int:
         and attribute(node, "pads", [0, 0, 0, 0]) == [side // 2] * 4
     )
     return int(side) if plain and side % 2 else 0
-
-
-def _sort(graph: Any) -> None:
-    """Makers before users again, otherwise in the order they had."""
-    made_here = {name for node in graph.node for name in node.output}
-    made: set[str] = set()
-    waiting, ordered = list(graph.node), []
-    while waiting:
-        place = next(i for i, node in enumerate(waiting) if not (set(node.input) & made_here) - made)
-        ordered.append(waiting.pop(place))
-        made |= set(ordered[-1].output)
-    del graph.node[:]
-    graph.node.extend(ordered)

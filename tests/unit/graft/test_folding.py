@@ -162,3 +162,34 @@ def test_pools_that_shrink_or_lie_askew_are_left_alone():
     model = small.model(small.op("Concat", "x", *pools, axis=1))
     folded_alike(model)
     assert ["x", "x"] == [node.input[0] for node in fold(model).graph.node if node.op_type == "MaxPool"]
+
+
+def stacked(small: Small, parts: tuple[int, ...], lengths: tuple[int, ...], shape=(0, 13, -1)) -> str:
+    """Two levels of a head in rows of all parts, split into columns and put together again in another order."""
+    rows = []
+    for stride in (1, 2):
+        heads = [
+            small.op("Conv", "x", small.noise(width, 3, 1, 1), small.noise(width), strides=[stride, stride])
+            for width in parts
+        ]
+        rows.append(small.reshape(small.op("Concat", *heads, axis=1), *shape))
+    turned = small.op("Transpose", small.op("Concat", *rows, axis=2), perm=[0, 2, 1])
+    columns = small.split(small.cast(turned, np.float32), 2, *lengths)
+    return small.unsqueeze(small.op("Concat", *columns[::-1], axis=2), 1)
+
+
+def test_rows_that_are_split_again_are_never_stacked():
+    small = Small()
+    left = folded_alike(small.model(stacked(small, (4, 1, 8), (2, 2, 1, 8))))
+    assert (3 + 1, 1, 6) == (left["Concat"], left["Split"], left["Transpose"])
+    small = Small()
+    assert 0 == folded_alike(small.model(stacked(small, (4, 1, 8), (4, 1, 8))))["Split"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "lengths", "shape"),
+    [((4, 9), (5, 8), (0, 13, -1)), ((13,), (2, 11), (2, 13, -1))],
+)
+def test_rows_split_across_parts_or_flattened_otherwise_stay_stacked(parts, lengths, shape):
+    small = Small()
+    assert 1 == folded_alike(small.model(stacked(small, parts, lengths, shape)))["Transpose"]
