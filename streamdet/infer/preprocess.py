@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ _LEAST_TURN = 1e-3  # px², twice the area of a corner's triangle
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """What depends on a picture's size and format alone: made once, used for every frame of a stream."""
 
     placement: Placement  # of the picture as shown
@@ -45,14 +45,13 @@ class Letterbox:
     def __init__(self, engine_input: EngineInput) -> None:
         self._input = engine_input
         self._letterbox: Callable[..., None] = kernels_or_twins().letterbox
-        self._plans: dict[tuple[object, ...], _Plan] = {}
+        self._plans: dict[tuple[object, ...], Plan] = {}
         self._matrices: dict[tuple[object, ...], npt.NDArray[np.int32]] = {}
 
     def write(self, picture: Picture, out: Pixels) -> Placement:
         """Fill `out` [C, H, W] with the picture and padding; returns where the picture lies."""
         flat = flat_planes(picture)
-        strides = tuple(stride for _, stride in flat)
-        plan = self._plan(picture.planes[0].shape[:2], picture.format, picture.rotation, strides)
+        plan = self.plan(picture, tuple(stride for _, stride in flat))
         planes = tuple(plane for plane, _ in flat)
         self._letterbox(
             (*planes, *planes, *planes)[:3],  # the kernel's tuple always holds three
@@ -62,7 +61,7 @@ class Letterbox:
             plan.columns,
             plan.column_weight,
             plan.components,
-            self._matrix(picture),
+            self.matrix(picture),
             out if plan.canvas is None else plan.canvas,
             plan.left,
             plan.top,
@@ -78,7 +77,8 @@ class Letterbox:
         out[:, y : y + height, x + width :] = pad
         return placement
 
-    def _matrix(self, picture: Picture) -> npt.NDArray[np.int32]:
+    def matrix(self, picture: Picture) -> npt.NDArray[np.int32]:
+        """[C, 4]: from the picture's components to the engine's colours, in 13 bits; samples have 6 of their own."""
         key = (LAYOUTS[picture.format].is_yuv, picture.format == "gray", picture.matrix, picture.full_range)
         if key not in self._matrices:
             exact = component_matrix(picture, self._input.colour).astype(np.float64)
@@ -87,15 +87,16 @@ class Letterbox:
             self._matrices[key] = fixed.astype(np.int32)
         return self._matrices[key]
 
-    def _plan(
-        self, stored: tuple[int, ...], pixel_format: PixelFormat, rotation: Rotation, strides: tuple[int, ...]
-    ) -> _Plan:
-        key = (stored, pixel_format, rotation, strides)
+    def plan(self, picture: Picture, strides: tuple[int, ...]) -> Plan:
+        """The tables for pictures of this size and format, whose planes' rows lie so many bytes apart."""
+        stored = picture.planes[0].shape[:2]
+        key = (stored, picture.format, picture.rotation, strides)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) == _PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-            plan = self._plans[key] = _plan(self._input, (stored[1], stored[0]), pixel_format, rotation, strides)
+            size = (stored[1], stored[0])
+            plan = self._plans[key] = _plan(self._input, size, picture.format, picture.rotation, strides)
         return plan
 
 
@@ -105,7 +106,7 @@ def _plan(
     pixel_format: PixelFormat,
     rotation: Rotation,
     strides: tuple[int, ...],
-) -> _Plan:
+) -> Plan:
     sideways = rotation in (90, 270)
     placement = engine_input.placement((stored[1], stored[0]) if sideways else stored)
     width, height = placement.scaled_size[::-1] if sideways else placement.scaled_size
@@ -116,7 +117,7 @@ def _plan(
     horizontal = [
         _taps(width, stored[0], int(shape[part.plane, 2]), int(shape[part.plane, 4])) for part in layout.components
     ]
-    return _Plan(
+    return Plan(
         placement,
         0 if rotation else placement.left_px,
         0 if rotation else placement.top_px,
@@ -155,6 +156,17 @@ def _taps(wanted: int, pixels: int, samples: int, coarser: int) -> tuple[npt.NDA
     return first, centre - first
 
 
+class View(NamedTuple):
+    """What a warp kernel is told, in the order of its arguments."""
+
+    plane_shape: npt.NDArray[np.int64]  # [planes, 6]
+    components: npt.NDArray[np.int64]  # [components, 3]: plane, offset, step
+    homography: npt.NDArray[np.float64]  # [3, 3]: pixels of the crop → pixels of the planes
+    matrix: npt.NDArray[np.float64]  # [C, 4]
+    across: int  # samples per pixel
+    down: int
+
+
 class Warp:
     """Cuts a quadrilateral out of a picture and straightens it: what a reader sees. One per thread."""
 
@@ -169,26 +181,31 @@ class Warp:
         What lies beyond the picture repeats its edge. Where the crop shrinks, up to 4 × 4 samples are averaged. False,
         and nothing written, where the corners do not span a convex quadrilateral: there is no such view.
         """
-        if not _convex(corners):
+        view = self.view(picture, corners)
+        if view is None:
             return False
-        flat = flat_planes(picture)
-        planes = tuple(plane for plane, _ in flat)
+        planes = tuple(plane for plane, _ in flat_planes(picture))
+        self._warp((*planes, *planes, *planes)[:3], *view, out)
+        return True
+
+    def view(self, picture: Picture, corners: npt.NDArray[np.float32]) -> View | None:
+        """What the kernel is told of a picture and four corners; None where there is no such view."""
+        if not _convex(corners):
+            return None
         layout = LAYOUTS[picture.format]
         stored_height, stored_width = picture.planes[0].shape[:2]
         stored = _as_stored(np.asarray(corners, np.float64), (stored_width, stored_height), picture.rotation)
         edges = np.linalg.norm(stored - np.roll(stored, -1, axis=0), axis=1)  # top, right, bottom, left
         width, height = self.size
-        self._warp(
-            (*planes, *planes, *planes)[:3],
-            _plane_shape(layout, (stored_width, stored_height), tuple(stride for _, stride in flat)),
+        strides = tuple(stride for _, stride in flat_planes(picture))
+        return View(
+            _plane_shape(layout, (stored_width, stored_height), strides),
             np.array([(part.plane, part.offset, part.step) for part in layout.components], np.int64),
             _homography(self.size, stored),
             component_matrix(picture, self._colour).astype(np.float64),
             int(np.clip(round(max(edges[0], edges[2]) / width), 1, _MOST_SAMPLES)),
             int(np.clip(round(max(edges[1], edges[3]) / height), 1, _MOST_SAMPLES)),
-            out,
         )
-        return True
 
 
 def _convex(corners: npt.NDArray[np.float32]) -> bool:
