@@ -9,6 +9,9 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from streamdet.errors import StreamdetError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def _findings() -> Iterator[Found]:
     ):
         yield Found(library, _package(library), f"needed for {purpose}: pip install streamdet")
     yield from _runtimes()
-    yield _cuda()
+    yield from _gpu()
     yield Found("torch", _package("torch"), "for training engines: pip install 'streamdet[train]'")
     yield Found("trackeval", _package("trackeval"), "for scoring tracks: pip install 'streamdet[eval]'")
     from streamdet.infer.shelf import Shelf
@@ -62,20 +65,51 @@ def _runtimes() -> Iterator[Found]:
         yield Found(f"runtime {runtime.name}", "usable" if runtime.usable else None, runtime.why_not or "")
 
 
-def _cuda() -> Found:
-    """The driver, asked directly: no library of ours may crash for want of one."""
+def _gpu() -> Iterator[Found]:
+    """The driver first: no library of ours may crash for want of one."""
+    from streamdet.infer.cuda_calls import Cuda
+
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return Found("NVIDIA driver", None, "for GPU decoding and inference; none is installed")
-    number = ctypes.c_int()
-    status = driver.cuInit(0) or driver.cuDriverGetVersion(ctypes.byref(number))
-    if status:
-        return Found("NVIDIA driver", None, f"it is installed and does not start (CUDA error {status})")
-    return Found("NVIDIA driver", f"CUDA {number.value // 1000}.{number.value % 1000 // 10}")
+        gpu = Cuda().gpu
+    except StreamdetError as error:
+        yield Found("GPU", None, f"for decoding, preparing and inference on a GPU: {error.line}")
+    else:
+        memory_gib = gpu.memory_bytes / 2**30
+        yield Found("GPU", f"{gpu}, {memory_gib:.0f} GiB, driver for CUDA {gpu.driver_cuda}")
+    jetpack = Path("/etc/nv_tegra_release")
+    if jetpack.is_file():
+        yield Found("JetPack", jetpack.read_text(errors="replace").splitlines()[0].lstrip("# "))
+    yield Found("TensorRT", _tensorrt(), "for the fastest inference: pip install tensorrt-cu13; on a Jetson JetPack's")
+    yield Found("numba-cuda", _package("numba_cuda"), "for preparing pictures on a GPU: pip install 'streamdet[gpu]'")
+    yield Found("NVDEC", _nvdec(), f"for decoding on a GPU: the driver's {_NVDEC}, and an av that knows cuda")
 
 
-_DISTRIBUTIONS = {"cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless")}
+_NVDEC = "libnvcuvid.so.1"
+
+
+def _nvdec() -> str | None:
+    try:
+        ctypes.CDLL(_NVDEC)
+        from av.codec.hwaccel import hwdevices_available
+    except (OSError, ImportError):
+        return None
+    return "the driver and av have it" if "cuda" in hwdevices_available() else None
+
+
+def _tensorrt() -> str | None:
+    """By its distribution: importing it without a driver may end the process."""
+    for distribution in ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt_cu13_bindings"):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+_DISTRIBUTIONS = {
+    "numba_cuda": ("numba-cuda",),
+    "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless"),
+}
 
 
 def _package(library: str) -> str | None:
