@@ -1,0 +1,71 @@
+"""benchmarks/gpu.py runs everywhere: `not seen` without a GPU, and its TensorRT part on the pretended machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from pretended import MakeMachine
+from tiny_engines import parrot
+
+from streamdet.infer.shelf import Engine, open_engine
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gpu_benchmark", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    made = sys.modules["gpu_benchmark"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    found = open_engine(parrot(tmp_path / "parrot"))
+    assert isinstance(found, Engine)
+    return found
+
+
+def test_without_a_gpu_every_section_says_what_it_has_not_seen_and_why(
+    benchmark: ModuleType, engine: Engine, tmp_path: Path
+):
+    if benchmark.machine()["gpu"].__class__ is not str:
+        pytest.skip("this machine has a GPU: run benchmarks/gpu.py itself")
+    command = [sys.executable, str(SCRIPT), "--engine", str(engine.folder), "--out", str(tmp_path / "gpu.json")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert 0 == run.returncode, run.stderr
+    rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
+    assert ["kernels", "NVDEC", "tensorrt", "onnx-cuda", "suppression", "whole road"] == [
+        row["section"] for row in rows
+    ]
+    assert all(row["value"] is None and row["why"] for row in rows)
+    assert len(rows) == run.stdout.count("not seen")
+
+
+def test_the_suppressions_share_is_measured_between_two_plans(
+    benchmark: ModuleType, engine: Engine, machine: MakeMachine
+):
+    bench = machine()
+    (row,) = benchmark.suppression(engine, 0.001)
+    assert ("%", 2) == (row.unit, bench.builds)
+    assert row.value is not None
+    assert 0 == bench.driver.allocated()[0]
+
+
+def test_latency_is_measured_for_every_batch_that_the_plan_takes(
+    benchmark: ModuleType, engine: Engine, machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+):
+    machine()
+    monkeypatch.setattr("streamdet.graft.check.check_engine", lambda engine: type("Report", (), {"rows": ()}))
+    rows = list(benchmark.runtime(engine, "tensorrt", 0.001))
+    assert ["fp32, batch 1: latency", "fp32, batch 4: latency"] == [row.what for row in rows if row.unit == "ms"]
+    assert all(row.value for row in rows)
