@@ -48,10 +48,11 @@ class _Entry:
 class Outlet:
     """Feeds one sink from a bounded queue, so that it can be slow, fail and come back without anybody noticing.
 
-    `offer` never blocks. A sink that fails is closed and opened again, and what it refused is written again; after
-    `give_up_s` of failing, or of hanging in one call, it is detached for good. So is one that does not open in the
-    first place: that is a mistake to be told now, not an outage to be waited for. An item that makes the sink raise
-    anything but SinkLost twice is counted failed and passed over.
+    `offer` never blocks, and never refuses what comes with a receipt: the stream waits for that receipt. A sink that
+    fails is closed and opened again, and what it refused is written again; after `give_up_s` of failing, or of hanging
+    in one call, it is detached for good. So is one that does not open in the first place: that is a mistake to be told
+    now, not an outage to be waited for. An item that makes the sink raise anything but SinkLost twice is counted failed
+    and passed over.
     """
 
     def __init__(self, sink: Sink, clock: Clock, meter: Meter, *, give_up_s: float, queue_limit: int) -> None:
@@ -93,7 +94,7 @@ class Outlet:
         entry = _Entry(item, receipt)
         with self._changed:
             self._offered += 1
-            refused = self.detached is not None or self._closing or len(self._queue) >= self._queue_limit
+            refused = self.detached is not None or self._closing or (receipt is None and self._is_full())
             if refused:
                 self._dropped += 1
             else:
@@ -105,6 +106,11 @@ class Outlet:
             self._dropped_total.inc()
             if receipt is not None:
                 receipt()
+
+    def _is_full(self) -> bool:
+        """No room for one more live item; those of recorded streams are bounded by their credit, and not counted."""
+        limit = self._queue_limit
+        return len(self._queue) >= limit and sum(entry.receipt is None for entry in self._queue) >= limit
 
     def balance(self) -> SinkBalance:
         """All figures, taken at one moment; an item being written counts as queued."""

@@ -370,7 +370,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def _roads_alive(self) -> bool:
-        return any(not road.over for road in self._roads.values())
+        return any(not road.settled for road in self._roads.values())
 
     def _turn_queue(self) -> None:
         """Take the queue's finished streams out and let the next ones in."""

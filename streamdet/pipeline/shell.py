@@ -130,6 +130,7 @@ class Shell:
             self._enter("stalled", f"no frame for {silent_s:.1f} s")
         # Far beyond its deadline, and beyond a long wait for a key frame: the promise is broken, not just late.
         if silent_s > 2 * source.deadline_s + _BROKEN_S:
+            self._return_credit()  # the thread that holds it never will
             self._given_up = True
             self._fail(
                 SourceLost(
@@ -178,9 +179,9 @@ class Shell:
 
     def _read(self) -> bool:
         """One frame; False when the stream has had enough of them."""
-        self._count_suspects()
         started_s = self._clock.now()
         try:
+            self._count_suspects()
             frame = self._timed(self._source.read)
         except BaseException:
             self._return_credit()
@@ -215,7 +216,7 @@ class Shell:
         return True
 
     def _return_credit(self) -> None:
-        if not self._source.live:
+        if not self._source.live and not self._given_up:
             self._credits.give_back()
 
     def _count_suspects(self) -> None:

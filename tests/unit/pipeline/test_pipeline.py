@@ -237,6 +237,37 @@ def test_rows_that_are_no_numbers_never_reach_a_record() -> None:
     assert [1, 1, 1] == [len(result.detections or ()) for result in sink.results]
 
 
+class SlowSink(ListSink):
+    """Takes its time with every result."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("slow", accepts="results")
+        self._seconds = seconds
+
+    def write(self, item: Result | Event) -> None:
+        time.sleep(self._seconds)
+        super().write(item)
+
+
+@pytest.mark.parametrize("streams", [1, 6])
+def test_recorded_streams_wait_for_a_slow_sink_and_lose_nothing_on_the_way_to_it(streams: int) -> None:
+    sink = SlowSink(0.004)
+    sink.needs_picture = True  # a short queue, shorter than what six streams have in flight
+    pipeline = Pipeline([], loop=sink)
+    for number in range(streams):
+        pipeline.add(f"s{number}", Stream(SyntheticSource(frames=15), (FakeDetector(),)))
+    report = pipeline.run()
+    assert (15 * streams, 0) == (len(sink.results), report.sinks["slow"].dropped)
+
+
+def test_the_drains_deadline_is_for_a_stop_and_not_for_a_slow_sink_at_the_end() -> None:
+    sink = SlowSink(0.2)
+    pipeline = Pipeline([], loop=sink, limits=Limits(drain_s=0.1))
+    pipeline.add("one", Stream(SyntheticSource(frames=4), (FakeDetector(),), tracker=None))
+    assert {} == pipeline.run().lost
+    assert 4 == len(sink.results)
+
+
 def test_a_stop_wakes_a_stream_that_waits_for_the_users_own_program() -> None:
     sink, source = ListSink(), PushSource("own", recorded=True)
     pipeline = Pipeline([sink])
