@@ -20,8 +20,8 @@ def _malloc_trim() -> Callable[[int], int] | None:
 def give_back() -> None:
     """Takes milliseconds and does not hold the GIL.
 
-    A connection allocates in many small pieces between those of the others, so what it frees at its end stays with the
-    process as holes: ten megabytes after a hundred reconnects, for nothing.
+    Connections come and go, and each allocates in many small pieces between those of the others. What it frees stays
+    with the process as holes: ten megabytes after a hundred reconnects, for nothing.
     """
     trim = _malloc_trim()
     if trim is not None:

@@ -15,6 +15,7 @@ from streamdet.errors import ConfigError, StreamdetError
 from streamdet.frames import Event, Result
 from streamdet.infer.contract import Detector
 from streamdet.metrics import Meter
+from streamdet.pipeline import memory
 from streamdet.pipeline.batcher import Batcher
 from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.lane import Ticket
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 _DROPS_EVENT_S = 10.0
+_TRIM_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,14 +271,18 @@ class Pipeline:
     # ---- the supervisor
 
     def _supervise(self) -> None:
-        told_s = self._clock.now()
+        told_s = trimmed_s = self._clock.now()
         wake = threading.Condition()
         while self._supervising:
             with wake:
                 self._clock.wait(wake, _TICK_S)
-            tell_drops = self._clock.now() - told_s >= _DROPS_EVENT_S
+            now = self._clock.now()
+            tell_drops = now - told_s >= _DROPS_EVENT_S
             if tell_drops:
-                told_s = self._clock.now()
+                told_s = now
+            if now - trimmed_s >= _TRIM_S:
+                trimmed_s = now
+                memory.give_back()
             try:
                 self._look_after(tell_drops)
             except Exception:

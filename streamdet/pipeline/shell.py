@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 from streamdet.errors import LOSS_CAUSES, EndOfStream, SourceLost, StreamdetError
 from streamdet.frames import Frame
 from streamdet.metrics import Meter
-from streamdet.pipeline import memory
 from streamdet.pipeline.backoff import Backoff
 from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.inlet import Credits
@@ -269,7 +268,6 @@ class Shell:
         self._lost_totals[loss.cause].inc()
         self._call(self._count_suspects)
         self._call(self._source.close)
-        memory.give_back()
         if not self._source.live:
             self._fail(loss)
             return False
