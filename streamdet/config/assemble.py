@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamdet.config.models import DetectOptions, NoTracker, RunOptions, StreamOptions
-from streamdet.errors import ConfigError
+from streamdet.errors import ConfigError, StreamdetError
 from streamdet.frames import Detections
 from streamdet.infer.contract import Detector
 from streamdet.infer.detector import load_detector
 from streamdet.infer.shelf import Shelf, Suite
 from streamdet.pipeline.pipeline import Limits, Pipeline
+from streamdet.pipeline.selection import class_table
 from streamdet.pipeline.stream import Motion, Stream, TrackerFactory
 from streamdet.sinks.catalogue import sink_from
 from streamdet.sinks.contract import Sink, StreamStatus
@@ -36,6 +37,7 @@ def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool =
 
     sinks = [sink_from(sink, status) for sink in with_names(options.sinks)]
     limits = options.limits
+    workshop = Streams(options)
     pipeline = Pipeline(
         sinks,
         loop=loop,
@@ -43,9 +45,19 @@ def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool =
             drain_s=limits.drain_s, give_up_s=limits.give_up_s, inference_deadline_s=limits.inference_deadline_s
         ),
         keep_open=keep_open,
+        on_finished=workshop.close,
     )
     statuses.append(pipeline)
-    workshop = Streams(options)
+    try:
+        _fill(pipeline, workshop, options)
+    except StreamdetError:
+        workshop.close()
+        raise
+    return pipeline
+
+
+def _fill(pipeline: Pipeline, workshop: Streams, options: RunOptions) -> None:
+    """Streams that run from the start, and the queue of those that wait for their turn."""
     queue: list[tuple[str, Path, Callable[[], Stream]]] = []
     for name, stream in options.streams.items():
         files = expand(stream.source)
@@ -61,7 +73,6 @@ def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool =
             options.limits.files_at_once,
             lambda name, status: journal.note(paths[name], status),
         )
-    return pipeline
 
 
 def with_names(sinks: Sequence[SinkOptions]) -> Iterator[SinkOptions]:
@@ -85,19 +96,9 @@ class Streams:
     def make(self, name: str, stream: StreamOptions, uri: str) -> Stream:
         """One stream, its own options before those of the run."""
         run = self.options
-        detect = stream.detect or run.detect
-        if not detect:
-            raise ConfigError(f"stream {name!r} has no engine", hint="name one with --engine, or under `detect:`")
-        detectors = tuple(self._detector(options) for options in detect)
         classes = stream.classes or run.classes
         class_scores = {**run.class_scores, **stream.class_scores}
-        known = [each for detector in detectors for each in detector.names]
-        for unknown in sorted({*(classes or ()), *class_scores} - set(known)):
-            raise ConfigError(
-                f"stream {name!r} asks for a class that its engine does not know",
-                got=unknown,
-                expected=", ".join(known[:40]) + (" …" if len(known) > 40 else ""),
-            )
+        detectors = self._detectors_of(name, stream)
         return Stream(
             make_source(name, uri, stream),
             detectors,
@@ -122,6 +123,7 @@ class Streams:
         """A glob's videos, each a stream named after its file; a name that comes twice is numbered."""
         if not files:
             raise ConfigError(f"stream {name!r}: nothing matches", got=stream.source)
+        self._detectors_of(name, stream)  # what is wrong for every file is said once, and before the first
         seen: Counter[str] = Counter()
         entries: list[tuple[str, Path, Callable[[], Stream]]] = []
         for file in files:
@@ -130,6 +132,28 @@ class Streams:
             own = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
             entries.append((own, Path(file), lambda own=own, file=file: self.make(own, stream, file)))  # type: ignore[misc]
         return entries
+
+    def close(self) -> None:
+        """The run is over: let its engines go."""
+        while self._detectors:
+            self._detectors.popitem()[1].close()
+
+    def _detectors_of(self, name: str, stream: StreamOptions) -> tuple[Detector, ...]:
+        run = self.options
+        detect = stream.detect or run.detect
+        if not detect:
+            raise ConfigError(f"stream {name!r} has no engine", hint="name one with --engine, or under `detect:`")
+        detectors = tuple(self._detector(options) for options in detect)
+        known = set(class_table(detectors)[1]).union(*(detector.names for detector in detectors))
+        wanted = {*(stream.classes or run.classes or ()), *run.class_scores, *stream.class_scores}
+        for unknown in sorted(wanted - known):
+            shown = sorted(known)
+            raise ConfigError(
+                f"stream {name!r} asks for a class that its engine does not know",
+                got=unknown,
+                expected=", ".join(shown[:40]) + (" …" if len(shown) > 40 else ""),
+            )
+        return detectors
 
     def _detector(self, options: DetectOptions) -> Detector:
         if options not in self._detectors:

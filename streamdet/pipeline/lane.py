@@ -69,7 +69,7 @@ class Lane:
         self._window = window
         self._on_room = on_room
         self._following = Following(name, stream, clock, meter, emit_event)
-        self._offsets, self._names = class_table(stream)
+        self._offsets, self._names = class_table(stream.detectors)
         self._filter = Selection(stream, self._names)
         self._track_seconds = meter.stage_seconds.labels(name, "track")
         self._detect_seconds = meter.stage_seconds.labels(name, "detect")

@@ -86,11 +86,13 @@ class Pipeline:
         limits: Limits | None = None,
         cores: int | None = None,
         keep_open: bool = False,
+        on_finished: Callable[[], None] = lambda: None,  # no session of any engine runs any more
     ) -> None:
         self.meter = meter or Meter()
         self.limits = limits or Limits()
         self._clock = clock or Clock()
         self._cores = cores or len(os.sched_getaffinity(0))
+        self._on_finished = on_finished
         self._keep_open = keep_open  # run on without streams, until `stop`
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -121,6 +123,9 @@ class Pipeline:
                 raise ConfigError(f"there is a stream {name!r} already", hint="give each stream a name of its own")
             if not stream.detectors:
                 raise ConfigError(f"stream {name!r} has no detector")
+            engines = [detector.name for detector in stream.detectors]
+            if len(set(engines)) < len(engines):
+                raise ConfigError(f"stream {name!r} has the same engine twice", got=", ".join(engines))
             if self._stopping:
                 raise ConfigError("the pipeline is stopping and takes no streams")
             crews = [self._crew(detector) for detector in stream.detectors]
@@ -218,6 +223,7 @@ class Pipeline:
             outlet.tried.wait(self.limits.give_up_s)
             if outlet.detached is not None:
                 self._close_outlets()
+                self._on_finished()
                 raise outlet.detached
         with self._lock:
             self._started = True
@@ -266,6 +272,8 @@ class Pipeline:
         )
         self._supervising = False
         self._join(self._supervisor, self._clock.now() + 1.0)
+        if not stuck:
+            self._on_finished()
         return self._report(lost, stuck)
 
     # ---- the supervisor

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.frames import Detections, Tracks, TrackState
+from streamdet.infer.contract import Detector
 from streamdet.pipeline.stream import Polygon, Stream
 
 
@@ -15,15 +18,19 @@ class Selection:
     def __init__(self, stream: Stream, names: tuple[str, ...]) -> None:
         self._ignore = stream.ignore
         self._allowed: npt.NDArray[np.bool_] | None = None
+        # Asked for by a name that several engines share, a class is meant of each of them.
+        plain = [name for detector in stream.detectors for name in detector.names]
         if stream.classes is not None:
-            self._allowed = np.array([name in stream.classes for name in names], np.bool_)
+            self._allowed = np.array([not stream.classes.isdisjoint(both) for both in zip(names, plain, strict=True)])
         recommended = np.concatenate(
             [np.full(max(len(detector.names), 1), detector.score, np.float32) for detector in stream.detectors]
         )
         self._threshold = recommended if stream.score is None else np.full_like(recommended, stream.score)
-        for row, name in enumerate(names):
-            if name in stream.class_scores:
-                self._threshold[row] = stream.class_scores[name]
+        for row, both in enumerate(zip(names, plain, strict=True)):
+            for name in both:
+                if name in stream.class_scores:
+                    self._threshold[row] = stream.class_scores[name]
+                    break
 
     def before_tracking(self, found: Detections) -> Detections:
         """Without unwanted classes, without what lies in an ignored area, and without numbers that are none."""
@@ -69,12 +76,12 @@ def inside_polygon(points: npt.NDArray[np.floating], polygon: Polygon) -> npt.ND
     return inside
 
 
-def class_table(stream: Stream) -> tuple[list[int], tuple[str, ...]]:
+def class_table(detectors: Sequence[Detector]) -> tuple[list[int], tuple[str, ...]]:
     """Class ids of several engines index one table; a name that two engines share is told apart by the engine."""
     offsets: list[int] = []
     names: list[str] = []
-    for detector in stream.detectors:
+    for detector in detectors:
         offsets.append(len(names))
-        others = {name for other in stream.detectors if other is not detector for name in other.names}
+        others = {name for other in detectors if other is not detector for name in other.names}
         names += [f"{detector.name}/{name}" if name in others else name for name in detector.names]
     return offsets, tuple(names)

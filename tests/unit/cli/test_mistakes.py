@@ -57,6 +57,17 @@ def test_an_engine_that_is_not_on_the_shelf_is_named_with_those_that_are() -> No
     assert "plate-spotter" in message
 
 
+@pytest.mark.parametrize("flags", [("--engine", "plate-spoter"), ("--classes", "zebra")])
+def test_what_is_wrong_for_every_file_of_a_glob_is_said_once(tmp_path: Path, flags: tuple[str, str]) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    assert 1 == refused(2, "run", "--source", str(tmp_path / "*.mp4"), *flags).count(flags[1])
+
+
+def test_the_same_engine_twice_is_refused() -> None:
+    assert "same engine twice" in refused(2, "run", "--source", BARS, *["--engine", "plate-spotter"] * 2)
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from streamdet.config import assemble
 from streamdet.config.flags import Flags, named
+from streamdet.config.models import RunOptions
 from streamdet.config.strict_yaml import load
 from streamdet.config.validation import read_options
 from streamdet.errors import ConfigError
+from streamdet.testing import FakeDetector
 
 
 def write(folder: Path, text: str) -> Path:
@@ -135,3 +138,17 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
 def test_sources_get_names_of_their_own() -> None:
     uris = ("a/street.mp4", "b/street.mp4", "rtsp://u:p@10.0.0.5/live/1", "camera:0", "synthetic:plates?seed=1")
     assert ["street", "street-2", "10.0.0.5-live-1", "camera-0", "synthetic-plates"] == list(named(uris))
+
+
+def test_an_assembled_run_closes_the_engines_that_it_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    detectors = [FakeDetector("a"), FakeDetector("b")]
+    closed: list[str] = []
+    loaded = {each.name: each for each in detectors}
+    for each in detectors:
+        monkeypatch.setattr(each, "close", lambda name=each.name: closed.append(name))
+    monkeypatch.setattr(assemble, "load_engine", lambda options: loaded[options.engine])
+    bars = {"source": "synthetic:bars?duration=1", "max_frames": 2, "track": "none"}
+    streams = {"one": {**bars, "detect": {"engine": "a"}}, "two": {**bars, "detect": {"engine": "b"}}}
+    report = assemble.assemble(RunOptions.model_validate({"streams": streams})).run()
+    assert (2, 2) == tuple(status.emitted for status in report.streams)
+    assert ["a", "b"] == sorted(closed)

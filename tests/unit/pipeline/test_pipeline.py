@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from streamdet.errors import ConfigError
 from streamdet.frames import Detections, Event, Frame, Result
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
@@ -40,6 +41,22 @@ def test_four_streams_keep_their_order_with_two_detectors_each() -> None:
         assert ["car", "plate"] == sorted(results[0].detections.name(row) for row in range(2))
     assert all(balance.balanced for balance in report.sinks.values())
     assert [0] * 4 == [source.leases for source in sources]
+
+
+def test_a_class_that_two_engines_share_is_asked_for_by_its_name_or_by_its_engine() -> None:
+    detectors = (FakeDetector("a", ("car", "bus")), FakeDetector("b", ("car",)))
+    for classes, wanted in (({"car"}, ["a/car", "b/car"]), ({"b/car"}, ["b/car"]), ({"bus"}, [])):
+        sink = ListSink()
+        pipeline = Pipeline([sink])
+        pipeline.add("one", Stream(SyntheticSource(frames=1), detectors, classes=frozenset(classes)))
+        pipeline.run()
+        found = sink.results[0].detections
+        assert wanted == sorted(found.name(row) for row in range(len(found)))
+
+
+def test_the_same_engine_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="same engine twice"):
+        Pipeline().add("one", Stream(SyntheticSource(frames=1), (FakeDetector("a"), FakeDetector("a"))))
 
 
 def test_no_thread_is_left_behind() -> None:
