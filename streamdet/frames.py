@@ -298,7 +298,7 @@ class TrackEvent:
 class Tracks:
     """Row i speaks of row i of the detections that were given; nothing is reordered or dropped."""
 
-    track_id: npt.NDArray[np.int64]  # [N], −1: no track
+    track_id: npt.NDArray[np.int64]  # [N], −1: no track, or one not yet confirmed
     smooth_xyxy: Boxes  # [N, 4], the filter's box; the detection's own where there is no track
     state: npt.NDArray[np.uint8]  # [N], TrackState
     coasting: Coasting = field(default_factory=Coasting.empty)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from streamdet.boxes import xyxy_to_xywh
 from streamdet.errors import SinkLost
-from streamdet.frames import Event, Frame, Result
+from streamdet.frames import Event, Frame, Result, TrackState
 from streamdet.sinks.contract import Accepts
 from streamdet.sinks.lines import LineFile
 from streamdet.sinks.loss import make_writable_folder
@@ -49,7 +49,8 @@ class Mot:
 
     Frames and classes count from 1, as MOTChallenge has it, so that class 0 of an engine (the person, with COCO's
     classes) is its pedestrian. Left and top are edges counted from 0, like everywhere else here. Visibility is not
-    known: −1. Objects without a track are left out. A frame's lines are written all at once or not at all.
+    known: −1. Only objects of confirmed tracks are written: a box that is never seen again would cost more in every
+    score than the one frame by which a track is confirmed late. A frame's lines are written all at once or not at all.
     """
 
     accepts: Accepts = "results"
@@ -106,7 +107,7 @@ def _lines(result: Result, smoothed: bool) -> bytes:
     if found is None or tracks is None:
         return b""
     number = result.frame.index + 1
-    rows = np.flatnonzero(tracks.track_id >= 0)
+    rows = np.flatnonzero((tracks.track_id >= 0) & (tracks.state == TrackState.CONFIRMED))
     placed = xyxy_to_xywh(tracks.smooth_xyxy[rows] if smoothed else found.xyxy[rows])
     lines = [
         f"{number},{track_id},{left:.2f},{top:.2f},{width:.2f},{height:.2f},{score:.4f},{class_id + 1},-1\n"

@@ -1,4 +1,4 @@
-"""ByteTrack: every row counts, those of low score as a second chance for the tracks that the high ones left over."""
+"""ByteTrack: every row counts, those of low score as a second chance; and small, fast objects are met within reach."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ class ByteTrackOptions(LifeOptions):
     floor_first: float = Field(0.1, ge=0, lt=1, description="Least similarity for a match with a row of high score.")
     floor_second: float = Field(0.5, ge=0, lt=1, description="Least overlap for a match with a row of low score.")
     floor_tentative: float = Field(0.3, ge=0, lt=1, description="Least similarity for a track not yet confirmed.")
+    reach: float = Field(
+        0.7,
+        ge=0,
+        le=5,
+        description="How far an object may move unforeseen, as a share of its size (the root of its area) in a "
+        "thirtieth of a second; 0: no further than boxes overlap.",
+    )
     duplicate_iou: float = Field(
         0.85,
         gt=0,
@@ -51,6 +58,7 @@ class ByteTrack(ColumnTracker):
             floor_first=options.floor_first,
             floor_second=options.floor_second,
             floor_tentative=options.floor_tentative,
+            reach=options.reach,
             duplicate_iou=options.duplicate_iou,
             modulated=options.similarity == "hmiou",
             fused=options.fuse_score,

@@ -1,4 +1,4 @@
-"""ByteTrack's update, compiled: high scores first, then what is left of the tracks takes from the low ones."""
+"""ByteTrack's update, compiled: high scores first, then the tracks left take from the low ones, and within reach."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from streamdet.tracking.lifecycle import (
     pair,
     take,
 )
+from streamdet.tracking.reach import FIRST_DOUBT, doubt_velocity, pair_within_reach
 
 
 class CascadeRules(NamedTuple):
@@ -33,6 +34,7 @@ class CascadeRules(NamedTuple):
     floor_first: float
     floor_second: float
     floor_tentative: float
+    reach: float
     duplicate_iou: float
     modulated: bool
     fused: bool
@@ -61,6 +63,7 @@ def cascade(
     _first_stage(tracks, work, rules, rows, pts_s)
     _second_stage(tracks, work, rules, rows, pts_s)
     _tentative_stage(tracks, work, rules, rows, pts_s)
+    _last_stage(tracks, work, rules, rows, pts_s, steps)
     for index in range(choose_rows(work, rows, rules.score_new, np.inf)):
         confirmed = instant or rules.min_hits <= 1
         begin(tracks, work, work.row[c.CHOSEN, index], pts_s, confirmed, rules.life_s)
@@ -75,7 +78,7 @@ def _first_stage(tracks: Columns, work: Scratch, rules: CascadeRules, rows: int,
     high = choose_rows(work, rows, rules.score_high, np.inf)
     slots = choose_slots(tracks, work, False, True, True)
     pair(tracks, work, slots, high, rules.floor_first, rules.modulated, rules.fused, rules.by_class)
-    take(tracks, work, slots, pts_s, rules.min_hits, rules.life_s)
+    _take(tracks, work, rules, slots, pts_s)
 
 
 @compiled
@@ -84,7 +87,7 @@ def _second_stage(tracks: Columns, work: Scratch, rules: CascadeRules, rows: int
     low = choose_rows(work, rows, rules.score_low, rules.score_high)
     slots = choose_slots(tracks, work, False, True, False)
     pair(tracks, work, slots, low, rules.floor_second, False, False, rules.by_class)
-    take(tracks, work, slots, pts_s, rules.min_hits, rules.life_s)
+    _take(tracks, work, rules, slots, pts_s)
     for index in range(slots):
         if work.slot[c.SLOT_COL, index] < 0:
             lose(tracks, work.slot[c.CHOSEN_SLOT, index])
@@ -92,14 +95,30 @@ def _second_stage(tracks: Columns, work: Scratch, rules: CascadeRules, rows: int
 
 @compiled
 def _tentative_stage(tracks: Columns, work: Scratch, rules: CascadeRules, rows: int, pts_s: float) -> None:
-    """Tracks not yet confirmed take from what is left of the high scores, or are forgotten."""
+    """Tracks not yet confirmed take from what is left of the high scores."""
     high = choose_rows(work, rows, rules.score_high, np.inf)
     slots = choose_slots(tracks, work, True, False, False)
     pair(tracks, work, slots, high, rules.floor_tentative, rules.modulated, rules.fused, rules.by_class)
+    _take(tracks, work, rules, slots, pts_s)
+
+
+@compiled
+def _last_stage(tracks: Columns, work: Scratch, rules: CascadeRules, rows: int, pts_s: float, steps: float) -> None:
+    """All that the frame before saw takes from the high scores within reach; still unconfirmed, it is forgotten."""
+    high = choose_rows(work, rows, rules.score_high, np.inf)
+    if rules.reach > 0.0 and high > 0:
+        slots = pair_within_reach(tracks, work, rules.reach, steps, high, rules.by_class)
+        doubt_velocity(tracks, work, slots, pts_s, rules.reach, False)
+        take(tracks, work, slots, pts_s, rules.min_hits, rules.life_s)
+    for index in range(choose_slots(tracks, work, True, False, False)):
+        end(tracks, work.slot[c.CHOSEN_SLOT, index], c.ENDED_LOST)
+
+
+@compiled
+def _take(tracks: Columns, work: Scratch, rules: CascadeRules, slots: int, pts_s: float) -> None:
+    """Carries out an assignment; a second observation tells a newborn track's velocity almost alone."""
+    doubt_velocity(tracks, work, slots, pts_s, FIRST_DOUBT, True)
     take(tracks, work, slots, pts_s, rules.min_hits, rules.life_s)
-    for index in range(slots):
-        if work.slot[c.SLOT_COL, index] < 0:
-            end(tracks, work.slot[c.CHOSEN_SLOT, index], c.ENDED_LOST)
 
 
 @compiled

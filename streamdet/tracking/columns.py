@@ -34,7 +34,7 @@ N_LIVE, N_FREE, N_STARTED, N_ENDED, N_COASTING, NEXT_ID, NOT_FINITE, INVERTED, N
 LIVE, FREE, STARTED, ENDED, COASTING = range(5)
 
 # Rows of `whole`.
-TRACK_ID = 0  # 0: remembered from the epoch before, not seen in this one
+TRACK_ID = 0  # 0: not yet confirmed, or remembered from the epoch before and not seen in this one
 CONTINUES = 1  # the id in the epoch before, 0: none
 STATE = 2
 REASON = 3

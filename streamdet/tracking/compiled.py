@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FAMILY = ("columns.py", "kernels.py", "lifecycle.py", "cascade.py", "momentum.py")
+FAMILY = ("columns.py", "kernels.py", "lifecycle.py", "reach.py", "cascade.py", "momentum.py")
 
 
 def _fingerprint() -> str:

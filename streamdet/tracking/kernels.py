@@ -216,6 +216,19 @@ def correct(real: F64, slot: int, left: float, top: float, right: float, bottom:
 
 
 @inlined
+def doubt(real: F64, slot: int, steps: float, share: float) -> None:
+    """As if the centre's velocity, `steps` nominal frames ago, had been unsure by `share` of the size per frame more.
+
+    With much doubt, the next correction takes position and velocity from the last two measurements.
+    """
+    variance = share * share * real[SCALE, slot] * real[SCALE + 1, slot]
+    for axis in range(2):
+        real[PP + axis, slot] += steps * steps * variance
+        real[PV + axis, slot] += steps * variance
+        real[VV + axis, slot] += variance
+
+
+@inlined
 def begin_filter(real: F64, slot: int, left: float, top: float, right: float, bottom: float) -> None:
     """The filter of a box seen for the first time."""
     measured = ((left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top)

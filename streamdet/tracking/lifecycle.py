@@ -119,8 +119,6 @@ def begin(tracks: Columns, work: Scratch, row: int, pts_s: float, confirmed: boo
     tally[c.N_LIVE] += 1
     whole[:, slot] = 0
     whole[c.VOTE_CLASS : c.VOTE_CLASS + c.VOTES, slot] = -1
-    whole[c.TRACK_ID, slot] = tally[c.NEXT_ID]
-    tally[c.NEXT_ID] += 1
     whole[c.STATE, slot] = c.TENTATIVE
     real[:, slot] = 0.0
     real[c.FIRST_S, slot] = pts_s
@@ -140,21 +138,22 @@ def match(tracks: Columns, work: Scratch, slot: int, row: int, pts_s: float, min
     correct(tracks.real, slot, left, top, right, bottom)
     _see(tracks, work, slot, row, pts_s)
     whole = tracks.whole
-    if whole[c.TRACK_ID, slot] == 0:  # remembered from the epoch before: here it begins
-        whole[c.TRACK_ID, slot] = tracks.tally[c.NEXT_ID]
-        tracks.tally[c.NEXT_ID] += 1
+    if whole[c.STATE, slot] == c.TENTATIVE:
+        if whole[c.HITS, slot] >= min_hits:
+            confirm(tracks, slot)
+    elif whole[c.TRACK_ID, slot] == 0:  # remembered from the epoch before: here it begins
         tracks.real[c.FIRST_S, slot] = pts_s
         tracks.real[c.LIFE_S, slot] = life_s
         confirm(tracks, slot)
-    elif whole[c.STATE, slot] == c.LOST:
+    else:
         whole[c.STATE, slot] = c.CONFIRMED
-    elif whole[c.STATE, slot] == c.TENTATIVE and whole[c.HITS, slot] >= min_hits:
-        confirm(tracks, slot)
 
 
 @inlined
 def confirm(tracks: Columns, slot: int) -> None:
-    """From here on the track is believed, and announced."""
+    """From here on the track is believed, has an id, and is announced."""
+    tracks.whole[c.TRACK_ID, slot] = tracks.tally[c.NEXT_ID]
+    tracks.tally[c.NEXT_ID] += 1
     tracks.whole[c.STATE, slot] = c.CONFIRMED
     tracks.lists[c.STARTED, tracks.tally[c.N_STARTED]] = slot
     tracks.tally[c.N_STARTED] += 1
@@ -205,7 +204,7 @@ def close_frame(tracks: Columns, work: Scratch, rows: int, out_id: I64, out_smoo
     for row in range(rows):
         slot = work.row[c.ROW_SLOT, row]
         taken = slot >= 0 and whole[c.REASON, slot] == 0
-        out_id[row] = whole[c.TRACK_ID, slot] if taken else -1
+        out_id[row] = whole[c.TRACK_ID, slot] if taken and whole[c.TRACK_ID, slot] > 0 else -1
         out_state[row] = whole[c.STATE, slot] if taken else 0
         for side in range(4):
             out_smooth[row, side] = tracks.real[c.BOX + side, slot] if taken else work.xyxy[row, side]

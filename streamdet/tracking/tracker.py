@@ -182,7 +182,9 @@ class ColumnTracker:
         started, ended = int(tracks.tally[c.N_STARTED]), int(tracks.tally[c.N_ENDED])
         self.active = live
         if self._remembered:
-            self._remembered = int((tracks.whole[c.TRACK_ID, tracks.lists[c.LIVE, :live]] == 0).sum())
+            slots = tracks.lists[c.LIVE, :live]
+            unseen = (tracks.whole[c.TRACK_ID, slots] == 0) & (tracks.whole[c.STATE, slots] == c.LOST)
+            self._remembered = int(unseen.sum())
             self.active -= self._remembered
         if coasting:
             slots = tracks.lists[c.COASTING, :coasting]

@@ -11,7 +11,7 @@ from made_results import make_picture, make_result
 
 from streamdet.boxes import xywh_to_xyxy
 from streamdet.errors import SinkLost
-from streamdet.frames import Detections, Frame, Result, Tracks
+from streamdet.frames import Detections, Frame, Result, Tracks, TrackState
 from streamdet.sinks.mot import Mot, MotOptions
 
 
@@ -44,6 +44,17 @@ def test_objects_without_a_track_and_unknown_frames_are_left_out(tmp_path):
     half.tracks.track_id[0] = -1
     for result in (half, make_result(1, known=False), make_result(2, tracked=False), make_result(3, objects=0)):
         sink.write(result)
+    sink.close()
+    assert ["1,8,"] == [line[:4] for line in (tmp_path / "tracks.csv").read_text().splitlines()]
+
+
+def test_only_confirmed_tracks_are_written(tmp_path):
+    sink = Mot(MotOptions(path=tmp_path / "tracks.csv"))
+    sink.open()
+    half = make_result(0, objects=2)
+    assert half.tracks is not None
+    half.tracks.state[0] = TrackState.TENTATIVE
+    sink.write(half)
     sink.close()
     assert ["1,8,"] == [line[:4] for line in (tmp_path / "tracks.csv").read_text().splitlines()]
 

@@ -144,6 +144,18 @@ def test_predicting_over_two_times_together_is_predicting_over_one_then_the_othe
 
 
 @settings(deadline=None)
+@given(st.floats(0.1, 30), st.floats(-20, 20), st.floats(-20, 20))
+def test_with_much_doubt_a_velocity_is_the_way_between_the_last_two_measurements(steps, across, down):
+    real = one_track(np.array([300.0, 200.0, 40.0, 90.0]))
+    kernels.predict(real, 0, steps)
+    kernels.doubt(real, 0, steps, 1e3)
+    x, y = 300 + steps * across, 200 + steps * down
+    kernels.correct(real, 0, x - 20, y - 45, x + 20, y + 45)
+    np.testing.assert_allclose(real[c.POSITION : c.POSITION + 2, 0], [x, y], atol=0.01)
+    np.testing.assert_allclose(real[c.VELOCITY : c.VELOCITY + 2, 0], [across, down], atol=0.01)
+
+
+@settings(deadline=None)
 @given(st.floats(0.001, 60))
 def test_no_elapsed_time_makes_the_filter_surer_than_it_may_be(steps):
     real = one_track(np.array([300.0, 200.0, 40.0, 90.0]))

@@ -33,6 +33,15 @@ def test_ids_begin_at_one_in_every_instance(options):
         assert [1, 2] == tracks.track_id.tolist()
 
 
+def test_an_id_is_given_to_what_is_confirmed_and_to_nothing_else(options):
+    tracker = make_tracker(options(min_hits=2, instant_first_frame=False))
+    for frame in range(20):
+        flicker = at(1000 + 200 * (frame % 4), 100 + 150 * (frame % 5))
+        tracks = tracker.update(seen(flicker, at(100 + frame)), frame * FRAME_S)
+        assert [-1, 1 if frame else -1] == tracks.track_id.tolist()
+        assert [TrackState.TENTATIVE, TrackState.CONFIRMED if frame else TrackState.TENTATIVE] == tracks.state.tolist()
+
+
 def test_the_first_frame_is_believed_at_once(options):
     tracks = make_tracker(options()).update(seen(at(100)), 0.0)
     assert [TrackState.CONFIRMED] == tracks.state.tolist()
@@ -153,7 +162,7 @@ def test_who_vanishes_in_the_middle_is_lost(options):
 
 
 def test_classes_do_not_mix_unless_told_to(options):
-    for aware, ids in ((True, [2]), (False, [1])):
+    for aware, ids in ((True, [-1]), (False, [1])):
         tracker = make_tracker(options(class_aware=aware))
         tracker.update(seen(at(100), class_id=0), 0.0)
         assert ids == tracker.update(seen(at(100), class_id=1), FRAME_S).track_id.tolist()
@@ -182,8 +191,10 @@ def test_rows_are_answered_as_they_came_and_left_as_they_were(options):
             np.array_equal(*pair) for pair in zip(kept, (shuffled.xyxy, shuffled.score, shuffled.class_id), strict=True)
         )
         none = tracks.track_id < 0
-        assert ((tracks.state == TrackState.NONE) == none).all()
-        np.testing.assert_array_equal(tracks.smooth_xyxy[none], shuffled.xyxy[none])
+        assert set(tracks.state[none]) <= {TrackState.NONE, TrackState.TENTATIVE}
+        assert (tracks.state[~none] == TrackState.CONFIRMED).all()
+        alone = tracks.state == TrackState.NONE
+        np.testing.assert_array_equal(tracks.smooth_xyxy[alone], shuffled.xyxy[alone])
         taken = tracks.track_id[~none]
         assert len(set(taken.tolist())) == len(taken)
 
@@ -240,6 +251,6 @@ def test_the_camera_turns_and_the_track_stays(options):
         tracker = make_tracker(options(min_hits=1))
         ids = set()
         for frame in range(8):
-            motion = np.array([[1, 0, 60], [0, 1, 0]], np.float32) if moving and frame else None
-            ids |= set(tracker.update(seen(at(100 + 60 * frame)), frame * FRAME_S, motion).track_id.tolist())
+            motion = np.array([[1, 0, 150], [0, 1, 0]], np.float32) if moving and frame else None
+            ids |= set(tracker.update(seen(at(100 + 150 * frame)), frame * FRAME_S, motion).track_id.tolist())
         assert expected == ids
