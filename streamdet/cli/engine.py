@@ -10,6 +10,7 @@ import typer
 
 from streamdet.cli.build import build
 from streamdet.cli.console import one_engine, say
+from streamdet.cli.quantize import quantize
 from streamdet.errors import ConfigError, StreamdetError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 engine_app = typer.Typer(no_args_is_help=True, help="The shelf of engines: look, check, measure, import.")
 
 engine_app.command()(build)
+engine_app.command()(quantize)
 
 EngineName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="An engine on the shelf, or its folder.")]
 Pictures = Annotated[Path | None, typer.Option(help="A folder of pictures that hold what the engine finds.")]
