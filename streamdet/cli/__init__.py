@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import metadata
 
 import typer
 
+from streamdet.cli import logs
 from streamdet.errors import SinkLost, StreamdetError
 
 
@@ -53,7 +55,7 @@ def main() -> None:
     try:
         app()()
     except StreamdetError as error:
-        typer.echo(f"error: {error}", err=True)
+        logs.say(error.line if logs.are_json() else f"error: {error}", level=logging.ERROR)
         sys.exit(4 if isinstance(error, SinkLost) else 2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -77,6 +77,23 @@ class _StandardError(logging.StreamHandler):  # type: ignore[type-arg] # generic
         return sys.stderr
 
 
+def say(text: str, *, level: int = logging.INFO) -> None:
+    """A line for whoever started the program, however quiet the log is: plain, or an object where lines are JSON."""
+    print(line(text, level), file=sys.stderr, flush=True)
+
+
+def line(text: str, level: int = logging.INFO) -> str:
+    """What `say` prints; takes no lock, so that a signal handler may ask for it."""
+    if not are_json():
+        return redact(text)
+    return JsonFormatter().format(logging.LogRecord("streamdet", level, "", 0, "%s", (text,), None))
+
+
+def are_json() -> bool:
+    """Lines are objects, as `configure` was told."""
+    return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger("streamdet").handlers)
+
+
 def configure(verbosity: int, log_format: Format) -> None:
     """-v shows what goes on, -vv what goes on inside; tracebacks only there."""
     handler = _StandardError()

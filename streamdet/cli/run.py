@@ -19,6 +19,7 @@ from streamdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamdet.config.models import MetricsOptions
+    from streamdet.pipeline.pipeline import Pipeline, Report
 
 Config = Annotated[Path | None, typer.Argument(help="A YAML file; flags come on top of it.", show_default=False)]
 Sources = Annotated[
@@ -127,29 +128,33 @@ def _run(config: Path | None, flags: Flags, out: list[str], *, resume: bool, qui
     if resume and options.resume is None:
         changes["resume"] = _journal(out)
     options = options.model_copy(update=changes)
-    pipeline = assemble(options)
+    with Signals() as signals:
+        pipeline = assemble(options)
+        report, wall_s = _served(pipeline, options.metrics, signals)
+    if not report.streams and not report.failed_streams:
+        logs.say("nothing is left to do: an earlier run finished every file")
+    elif not quiet:
+        Console(highlight=False).print(summary(report.streams, wall_s, out))
+    for stream, frames in report.lost.items():
+        logs.say(f"{stream}: {frames} frames were given up when the time to drain was over")
+    return 130 if signals.interrupted else report.exit_code
+
+
+def _served(pipeline: Pipeline, metrics: MetricsOptions | None, signals: Signals) -> tuple[Report, float]:
+    """Run it to its end, its metrics served meanwhile; and how long that took."""
     server = None
-    if options.metrics is not None:
+    if metrics is not None:
         from streamdet.serve.health import HealthServer
 
-        server = HealthServer(
-            pipeline.meter, lambda: pipeline.ready, port=options.metrics.port, host=options.metrics.host
-        )
-        typer.echo(f"metrics on port {server.port}: /metrics, /healthz, /readyz", err=True)
+        server = HealthServer(pipeline.meter, lambda: pipeline.ready, port=metrics.port, host=metrics.host)
+        logs.say(f"metrics on port {server.port}: /metrics, /healthz, /readyz")
     began_s = time.monotonic()
     try:
-        with Signals(pipeline.stop) as signals:
-            report = pipeline.run()
+        signals.drain(pipeline.stop)
+        return pipeline.run(), time.monotonic() - began_s
     finally:
         if server is not None:
             server.close()
-    if not report.streams:
-        typer.echo("nothing is left to do: an earlier run finished every file", err=True)
-    elif not quiet:
-        Console(highlight=False).print(summary(report.streams, time.monotonic() - began_s, out))
-    for stream, frames in report.lost.items():
-        typer.echo(f"{stream}: {frames} frames were given up when the time to drain was over", err=True)
-    return 130 if signals.interrupted else report.exit_code
 
 
 def _journal(outs: list[str]) -> Path:
@@ -161,11 +166,15 @@ def _journal(outs: list[str]) -> Path:
 
 
 class Signals:
-    """SIGTERM and the first SIGINT drain; a second SIGINT ends the process at once."""
+    """SIGTERM and the first SIGINT drain; a second SIGINT ends the process at once.
 
-    def __init__(self, stop: Callable[[], None]) -> None:
+    Before there is anything to drain both end it: with a handler for that too, because the first process of a
+    container has no other way to hear of SIGTERM.
+    """
+
+    def __init__(self) -> None:
         self.interrupted = False
-        self._stop = stop
+        self._stop: Callable[[], None] | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Signals:
@@ -177,11 +186,18 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def drain(self, stop: Callable[[], None]) -> None:
+        """From now on, this is how to stop."""
+        self._stop = stop
+
     def _received(self, number: int, _: FrameType | None) -> None:
+        if self._stop is None:
+            raise SystemExit(130 if number == signal.SIGINT else 0)
         if number == signal.SIGINT:
             if self.interrupted:
                 os._exit(130)
             self.interrupted = True
             # os.write: the handler may interrupt a print that holds the stream's lock.
-            os.write(sys.stderr.fileno(), b"\nfinishing what is under way; Ctrl-C again ends at once\n")
+            said = logs.line("finishing what is under way; Ctrl-C again ends at once")
+            os.write(sys.stderr.fileno(), f"{'' if logs.are_json() else chr(10)}{said}\n".encode())
         self._stop()

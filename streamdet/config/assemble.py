@@ -98,7 +98,7 @@ class Streams:
         run = self.options
         classes = stream.classes or run.classes
         class_scores = {**run.class_scores, **stream.class_scores}
-        detectors = self._detectors_of(name, stream)
+        detectors = self.detectors_of(name, stream)
         return Stream(
             make_source(name, uri, stream),
             detectors,
@@ -123,7 +123,7 @@ class Streams:
         """A glob's videos, each a stream named after its file; a name that comes twice is numbered."""
         if not files:
             raise ConfigError(f"stream {name!r}: nothing matches", got=stream.source)
-        self._detectors_of(name, stream)  # what is wrong for every file is said once, and before the first
+        self.detectors_of(name, stream)  # what is wrong for every file is said once, and before the first
         seen: Counter[str] = Counter()
         entries: list[tuple[str, Path, Callable[[], Stream]]] = []
         for file in files:
@@ -138,7 +138,8 @@ class Streams:
         while self._detectors:
             self._detectors.popitem()[1].close()
 
-    def _detectors_of(self, name: str, stream: StreamOptions) -> tuple[Detector, ...]:
+    def detectors_of(self, name: str, stream: StreamOptions) -> tuple[Detector, ...]:
+        """A stream's engines, loaded; they know the classes that it asks for."""
         run = self.options
         detect = stream.detect or run.detect
         if not detect:

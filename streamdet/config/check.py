@@ -71,10 +71,10 @@ def _engines(options: RunOptions) -> Iterator[Try]:
     for name, stream in options.streams.items():
 
         def attempt(name: str = name) -> str:
-            made = workshop.make(name, options.streams[name], expand(options.streams[name].source)[0])
-            for detector in made.detectors:
+            detectors = workshop.detectors_of(name, options.streams[name])
+            for detector in detectors:
                 detector.worker().close()
-            return ", ".join(f"{each.name} on {each.backend_name}, {each.precision}" for each in made.detectors)
+            return ", ".join(f"{each.name} on {each.backend_name}, {each.precision}" for each in detectors)
 
         if stream.detect or name == next(iter(options.streams)):
             yield f"engine of {name}" if stream.detect else "engine", attempt

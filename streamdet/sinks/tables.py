@@ -57,7 +57,7 @@ def plain_line(status: StreamStatus) -> str:
     if done is not None:
         parts.append(f"{done:.0%}")
     if status.detail:
-        parts.append(redact(status.detail))
+        parts.append(_short(status.detail))
     return _printable(", ".join(parts))
 
 
@@ -70,7 +70,7 @@ def event_line(event: Event) -> str | None:
     detail = fields.pop("detail", None)
     what = event.kind.removeprefix("stream_").replace("_", " ") if state is None else str(state)
     cause = ", ".join(f"{name} {value}" for name, value in fields.items())
-    line = f"{event.stream}: {what}" + (f" ({cause})" if cause else "") + (f": {detail}" if detail else "")
+    line = f"{event.stream}: {what}" + (f" ({cause})" if cause else "") + (f": {_short(str(detail))}" if detail else "")
     return _printable(redact(line))
 
 
@@ -78,7 +78,7 @@ def summary(statuses: Sequence[StreamStatus], wall_s: float, outputs: Sequence[s
     """What a run has done: one row per stream, their sum, the time it took and where the results lie."""
     table = _table(statuses, ("frames", "unknown", "dropped", "fps"), wrap_detail=True)
     for status in statuses:
-        table.add_row(*_name_and_state(status), *_figures([status], wall_s), Text(redact(status.detail)))
+        table.add_row(*_name_and_state(status), *_figures([status], wall_s), Text(_short(status.detail)))
     if len(statuses) > 1:
         table.add_row("all", "", *_figures(statuses, wall_s), "", style="bold")
     lines: list[RenderableType] = [table, Text(f"took {duration_text(wall_s)}", style="dim")]
@@ -166,6 +166,11 @@ def _left_s(statuses: Sequence[StreamStatus]) -> float | None:
 
 def _latency(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.0f} ms"
+
+
+def _short(detail: str) -> str:
+    """What is wrong, without where, got and hint: the log has said all of it."""
+    return redact(detail).partition(" · ")[0]
 
 
 def _printable(text: str) -> str:

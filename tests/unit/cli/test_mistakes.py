@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -66,6 +68,39 @@ def test_what_is_wrong_for_every_file_of_a_glob_is_said_once(tmp_path: Path, fla
 
 def test_the_same_engine_twice_is_refused() -> None:
     assert "same engine twice" in refused(2, "run", "--source", BARS, *["--engine", "plate-spotter"] * 2)
+
+
+def test_with_json_logs_every_line_on_standard_error_is_an_object(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    told = []
+    for source, more in ((str(tmp_path / "broken.mp4"), ["--metrics-port", "0"]), (str(tmp_path / "gone.mp4"), [])):
+        done = streamdet("run", "--source", source, "-q", "-vv", "--log-format", "json", *more)
+        told += [json.loads(line)["message"] for line in done.stderr.splitlines()]
+    for part in ("metrics on port", "there is no video in it", "the file does not exist"):
+        assert any(part in message for message in told)
+
+
+def test_a_broken_file_is_explained_once_and_named_in_the_summary(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"")
+    done = streamdet("run", "--source", str(tmp_path / "broken.mp4"))
+    assert 3 == done.returncode
+    assert 1 == (done.stdout + done.stderr).count("an empty file")
+    assert "there is no video in it" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_while_engines_are_loaded_ends_the_run_without_a_trace(number: int, code: int) -> None:
+    script = """
+import os, signal, sys
+from streamdet.cli import main
+from streamdet.config import assemble
+number = int(sys.argv.pop())
+assemble.load_engine = lambda options: os.kill(os.getpid(), number)
+main()
+"""
+    arguments = [sys.executable, "-c", script, "run", "--source", BARS, str(int(number))]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=100)
+    assert (code, "") == (done.returncode, done.stderr)
 
 
 def test_a_port_that_is_taken_is_named() -> None:
