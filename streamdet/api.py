@@ -9,11 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import SinkLost, StreamdetError
 from streamdet.frames import Event, Result
 
 if TYPE_CHECKING:
+    from streamdet.config.models import MetricsOptions
     from streamdet.infer.detector import EngineDetector
+    from streamdet.pipeline.pipeline import Pipeline, Report
     from streamdet.sinks.contract import Accepts
 
 
@@ -24,7 +26,8 @@ def run(
 
     `options` are those of the configuration's top level and of a stream, by name: `score=0.4`, `realtime=True`,
     `track="none"`. Each result's picture is the loop's own copy; `pictures=False` saves the copying. A recorded stream
-    waits for the loop; of a live stream the loop gets what it is fast enough for.
+    waits for the loop; of a live stream the loop gets what it is fast enough for. After the last result a required
+    stream or a sink that failed is raised.
     """
     from pathlib import Path
 
@@ -40,12 +43,17 @@ def run(
     if unknown:
         raise TypeError(f"run() got unknown options: {', '.join(sorted(unknown))}")
     sink = _Window(pictures=pictures)
-    pipeline = assemble(read_options(Path(config) if config is not None else None, flags.applied), loop=sink)
-    return _results(pipeline, sink)
+    read = read_options(Path(config) if config is not None else None, flags.applied)
+    return _results(assemble(read, loop=sink), sink, read.metrics)
 
 
-def _results(pipeline: Any, sink: _Window) -> Iterator[Result]:
-    outcome: list[Any] = []
+def _results(pipeline: Pipeline, sink: _Window, metrics: MetricsOptions | None) -> Iterator[Result]:
+    server = None
+    if metrics is not None:
+        from streamdet.serve.health import HealthServer
+
+        server = HealthServer(pipeline.meter, lambda: pipeline.ready, port=metrics.port, host=metrics.host)
+    outcome: list[Report | BaseException] = []
 
     def work() -> None:
         try:
@@ -64,13 +72,22 @@ def _results(pipeline: Any, sink: _Window) -> Iterator[Result]:
         sink.leave()
         pipeline.stop()
         thread.join()
+        if server is not None:
+            server.close()
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
-    if outcome[0].error is not None:
-        raise outcome[0].error
-    failed = [status for status in outcome[0].streams if status.state == "failed"]
-    if failed:
-        raise StreamdetError(f"stream {failed[0].stream} failed", got=failed[0].detail)
+    _raise_failure(outcome[0])
+
+
+def _raise_failure(report: Report) -> None:
+    """What makes the command line's exit code 3 or 4 is an error here."""
+    if report.error is not None:
+        raise report.error
+    for stream in report.failed_streams:
+        details = [status.detail for status in report.streams if status.stream == stream]
+        raise StreamdetError(f"stream {stream} failed", got=details[0] if details else None)
+    for sink in report.failed_sinks:
+        raise SinkLost(f"sink {sink} was given up", hint="the log says why")
 
 
 def load(engine: str, *, backend: str = "auto", precision: Any = None) -> EngineDetector:

@@ -242,7 +242,8 @@ class Outlet:
             self._changed.notify_all()
         self._detached_gauge.set(1)
         if self.tried.is_set():  # otherwise whoever starts the run tells it
-            log.error("sink %s is given up: %s", self.name, error.line)
+            # Without the hint, which is for as long as writing is tried: the warnings before had it.
+            log.error("sink %s is given up: %s", self.name, error.what)
         if refused is not None:
             self._failed_total.inc()
             # Where the call hangs, the sink may still be reading the picture: it stays held.
