@@ -64,7 +64,7 @@ class FileSource:
 
     def _access(self) -> Access:
         # The prefix keeps FFmpeg from taking `odd:name.mp4` for a protocol.
-        return Access(f"file:{self.path}", str(self.path), threads=self.options.threads)
+        return Access(f"file:{self.path}", str(self.path), threads=self.options.threads, decode=self.options.decode)
 
     def suspects(self) -> int:
         """Pictures quarantined since the last call."""

@@ -54,7 +54,7 @@ class NetworkSource(LiveSource):
 
     def _access(self) -> Access:
         options = self._rtsp_options() if self._rtsp else self._http_options()
-        return Access(self._url, self._shown, options=options, bursts=self._hls)
+        return Access(self._url, self._shown, options=options, bursts=self._hls, decode=self.options.decode)
 
     def _rtsp_options(self) -> dict[str, str]:
         options = {

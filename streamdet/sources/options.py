@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamdet.sources.hardware import Decode
+
 
 class SourceOptions(BaseModel):
     """The options of every kind of source in one record; each source reads those that concern it."""
@@ -34,6 +36,10 @@ class SourceOptions(BaseModel):
     )
     size: tuple[int, int] | None = Field(default=None, description="Width and height to ask of a camera.")
     threads: int = Field(default=1, ge=0, description="Decoder threads of this source; 0: as many as there are cores.")
+    decode: Decode = Field(
+        default="auto",
+        description="Where video is decoded; auto: on an NVIDIA GPU that proved itself, or else the CPU.",
+    )
     isolate: bool | None = Field(
         default=None, description="Decode in a child process that can be killed; by default cameras only."
     )

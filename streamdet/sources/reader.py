@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
-from streamdet.errors import SourceLost
+from streamdet.errors import SourceLost, redact
 from streamdet.sources.classify import INVALID_DATA, Phase, classify, loss
 from streamdet.sources.ffmpeg import load, scrub, told
+from streamdet.sources.hardware import Decode, accelerator, why_not
 from streamdet.sources.planes import Orientation
 
 if TYPE_CHECKING:
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 Logs = list[tuple[int, str, str]]
+
+_log = logging.getLogger(__name__)
 
 _BAD_READS_IN_A_ROW = 64  # of a damaged file, before it counts as ended
 _PICTURE_TYPE_I = 1
@@ -59,6 +64,7 @@ class Access:
     bursts: bool = False  # HLS: FFmpeg itself waits for the next segment, which no option of the socket can limit
     deadline_s: float = 5.0
     key_frame_s: float = 20.0
+    decode: Decode = "cpu"
 
 
 class Reader:
@@ -90,15 +96,19 @@ class Reader:
         # while opening, so that reading stays free of the GIL; HLS has no other deadline.
         timeout = (access.deadline_s, access.deadline_s if access.bursts else None) if access.remote else None
         started_s = time.monotonic()
+        hwaccel = self._accelerator()
         with self._av.logging.Capture() as logs:
             try:
-                self._container = self._av.open(
-                    access.url,
-                    format=access.format,
-                    options=dict(access.options),
-                    metadata_errors="replace",
-                    timeout=timeout,
-                )
+                try:
+                    self._container = self._open_with(hwaccel, timeout)
+                except (self._av.error.FFmpegError, OSError, ValueError) as error:
+                    # FFmpeg opens the GPU here too, and where that fails says EPERM. A server that did not answer once
+                    # is not asked again.
+                    maybe_the_gpu = isinstance(error, PermissionError) or not access.remote
+                    if hwaccel is None or access.decode == "cuda" or not maybe_the_gpu:
+                        raise
+                    self._container = self._open_with(None, timeout)
+                    _log.warning("%s: decoded in software, as the GPU failed: %s", access.shown, redact(str(error)))
             except (self._av.error.FFmpegError, OSError, ValueError) as error:
                 waited_out = access.remote and time.monotonic() - started_s >= access.deadline_s
                 self._lose(error, logs, "opening", waited_out)
@@ -107,6 +117,33 @@ class Reader:
         except BaseException:
             self.close()
             raise
+
+    def _accelerator(self) -> HWAccel | None:
+        decode = self._access.decode
+        reason = why_not() if decode != "cpu" else None
+        if decode == "cpu" or (decode == "auto" and reason is not None):
+            return None
+        if reason is not None:
+            hint = "decode: auto takes software where there is no GPU"
+            raise loss("codec", where=self._access.shown, got=f"decode: cuda, and {reason}", hint=hint)
+        return accelerator()
+
+    def _open_with(self, hwaccel: HWAccel | None, timeout: tuple[float, float | None] | None) -> InputContainer:
+        container: InputContainer = self._av.open(
+            self._access.url,
+            format=self._access.format,
+            options=dict(self._access.options),
+            metadata_errors="replace",
+            timeout=timeout,
+            hwaccel=hwaccel,
+        )
+        return container
+
+    @property
+    def decoder(self) -> Literal["cpu", "cuda"]:
+        """Where pictures are decoded."""
+        codec = self.stream.codec_context
+        return "cuda" if codec is not None and codec.is_hwaccel else "cpu"
 
     def _choose_stream(self) -> None:
         container = self._opened()
