@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import platform
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import MissingExtra, StreamdetError
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +80,17 @@ def _gpu() -> Iterator[Found]:
         yield Found("JetPack", jetpack.read_text(errors="replace").splitlines()[0].lstrip("# "))
     yield Found("TensorRT", _tensorrt(), "for the fastest inference: pip install tensorrt-cu13; on a Jetson JetPack's")
     yield Found("numba-cuda", _package("numba_cuda"), "for preparing pictures on a GPU: pip install 'streamdet[gpu]'")
-    yield Found("NVDEC", _nvdec(), f"for decoding on a GPU: the driver's {_NVDEC}, and an av that knows cuda")
+    yield _nvdec()
 
 
-_NVDEC = "libnvcuvid.so.1"
+def _nvdec() -> Found:
+    from streamdet.sources.hardware import why_not
 
-
-def _nvdec() -> str | None:
     try:
-        ctypes.CDLL(_NVDEC)
-        from av.codec.hwaccel import hwdevices_available
-    except (OSError, ImportError):
-        return None
-    return "the driver and av have it" if "cuda" in hwdevices_available() else None
+        reason = why_not()
+    except MissingExtra as error:
+        reason = error.line
+    return Found("NVDEC", "decodes a clip as software does" if reason is None else None, f"for decoding: {reason}")
 
 
 def _tensorrt() -> str | None:

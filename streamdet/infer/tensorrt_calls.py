@@ -254,6 +254,10 @@ class Context:
         """Queue one run."""
         self._must(self._made.execute_async_v3(stream), "enqueueing a run")
 
+    def close(self) -> None:
+        """Destroy it now, whoever still holds this object; nothing may be running."""
+        del self._made
+
     def _must(self, worked: bool, what: str) -> None:
         if not worked:
             raise InferenceFailed("TensorRT failed", where=what, got=self._plan.reason())

@@ -158,10 +158,10 @@ class TensorRtNetwork:
                 # The GPU has lost its context, and with it all that was in it: there is nothing left to give back.
                 _log.debug("%s: closed after a failure: %s", self._manifest.name, error.line)
                 return
-            for shot in shots.values():
+            for shot in shots.values():  # graphs before their contexts, contexts before the memory they are bound to
                 if shot.graph is not None:
                     shot.graph.close()
-            shots.clear()  # contexts before the memory that they are bound to
+                shot.context.close()
             for piece in memory:
                 piece.free()
             self._stream.close()
