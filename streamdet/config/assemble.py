@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamdet.config.models import DetectOptions, NoTracker, RunOptions, StreamOptions
+from streamdet.config.overwriting import refuse_overwriting
 from streamdet.errors import ConfigError, StreamdetError
 from streamdet.frames import Detections
 from streamdet.infer.contract import Detector
@@ -30,6 +31,7 @@ LoadDetector = Callable[[DetectOptions], Detector]
 
 def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool = False) -> Pipeline:
     """Everything that the options name, wired up; nothing is opened yet but the engines."""
+    refuse_overwriting(options)
     statuses: list[Pipeline] = []
 
     def status() -> list[StreamStatus]:

@@ -66,6 +66,23 @@ def test_what_is_wrong_for_every_file_of_a_glob_is_said_once(tmp_path: Path, fla
     assert 1 == refused(2, "run", "--source", str(tmp_path / "*.mp4"), *flags).count(flags[1])
 
 
+@pytest.mark.parametrize("out", ["street.mp4", "./", "link/", "sub/../", "str.mp4"])
+def test_a_run_never_replaces_the_file_that_it_reads(tmp_path: Path, out: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "street.mp4").write_bytes(b"the only copy")
+    message = refused(2, "run", "--source", "street.mp4", "--out", out, cwd=tmp_path)
+    assert "would replace what they are made from" in message
+    assert b"the only copy" == (tmp_path / "street.mp4").read_bytes()
+
+
+def test_a_run_never_replaces_the_pictures_that_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"the only copy")
+    for source in (".", "*.jpg", "a.jpg"):
+        refused(2, "run", "--source", source, "--out", "./", cwd=tmp_path)
+    assert b"the only copy" == (tmp_path / "a.jpg").read_bytes()
+
+
 def test_the_same_engine_twice_is_refused() -> None:
     assert "same engine twice" in refused(2, "run", "--source", BARS, *["--engine", "plate-spotter"] * 2)
 
