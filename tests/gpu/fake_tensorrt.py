@@ -36,10 +36,23 @@ class Faults:
     address: bool = False
     capture: bool = False  # something that must not happen while capturing
     data_dependent: bool = False
-    hold: threading.Event | None = None  # a run does not end before it is set
+    hold: threading.Event | None = None  # one run does not end before it is set
+    spared: int = 0  # runs that pass before one is held
     holding: threading.Event = field(default_factory=threading.Event)  # a run is being held
     lose_context: bool = False  # the next run breaks the GPU's context
     cancel_seen: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def held_now(self) -> threading.Event | None:
+        """The event that this run must wait for; None for all runs but one."""
+        with self.lock:
+            if self.hold is None:
+                return None
+            if self.spared > 0:
+                self.spared -= 1
+                return None
+            hold, self.hold = self.hold, None
+            return hold
 
 
 @dataclass
@@ -403,7 +416,7 @@ class IExecutionContext:
         return self._shape
 
     def _execute(self) -> None:
-        hold = world.faults.hold
+        hold = world.faults.held_now()
         if hold is not None:
             world.faults.holding.set()
             hold.wait()

@@ -1,0 +1,97 @@
+"""The whole pipeline on the pretended GPU: a run that hangs, and one that fails, cost their frames and nothing else."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pretended import Machine, MakeMachine
+from tiny_engines import parrot
+
+from streamdet.config.assemble import assemble
+from streamdet.config.validation import read_options
+from streamdet.pipeline.pipeline import Pipeline
+
+FRAMES = 40
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(FRAMES):
+        picture = np.random.default_rng(number).integers(0, 256, (64, 64, 3), np.uint8)
+        cv2.imwrite(str(folder / f"{number:03}.png"), picture)
+    return folder
+
+
+def pipeline_of(tmp_path: Path, pictures: Path, deadline_s: float) -> Pipeline:
+    values = {
+        "streams": {"s": {"source": str(pictures), "sequence": True}},
+        "detect": {"engine": str(parrot(tmp_path / "parrot")), "backend": "tensorrt"},
+        "track": {"kind": "none"},
+        "sinks": [{"kind": "jsonl", "path": str(tmp_path / "out.jsonl")}],
+        "limits": {"inference_deadline_s": deadline_s},
+    }
+    return assemble(read_options(None, lambda _: values))
+
+
+def records(tmp_path: Path) -> list[dict[str, object]]:
+    lines = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    return [line for line in lines if line["schema"] == "streamdet.result/1"]
+
+
+def failures(pipeline: Pipeline, reason: str) -> float:
+    return pipeline.meter.value("streamdet_inference_failures_total", engine="parrot", reason=reason)
+
+
+def test_every_frame_is_answered(tmp_path: Path, pictures: Path, machine: MakeMachine):
+    machine()
+    pipeline_of(tmp_path, pictures, 10.0).run()
+    found = records(tmp_path)
+    assert FRAMES == len(found)
+    assert all(record["objects"] is not None for record in found)
+
+
+def test_a_run_that_hangs_is_unknown_after_its_deadline_and_a_new_session_goes_on(
+    tmp_path: Path, pictures: Path, machine: MakeMachine
+):
+    bench = machine()
+    pipeline = pipeline_of(tmp_path, pictures, 0.5)
+    bench.faults.hold = held = threading.Event()
+    bench.faults.spared = 6  # first runs of sessions and sizes among them
+    pipeline.run()
+    assert bench.faults.holding.is_set()
+    held.set()
+    found = records(tmp_path)
+    unknown = [record for record in found if record["objects"] is None]
+    assert FRAMES == len(found)
+    assert 1 <= len(unknown) <= 4  # one batch
+    assert 1 == failures(pipeline, "deadline")
+    wait_until_free(bench)
+
+
+def wait_until_free(bench: Machine) -> None:
+    """What was abandoned cleans up after itself."""
+    until = time.monotonic() + 5
+    while bench.driver.streams and time.monotonic() < until:
+        time.sleep(0.01)
+    assert {} == bench.driver.streams
+    assert {} == bench.driver.device
+
+
+def test_a_run_that_fails_is_unknown_and_a_new_session_goes_on(tmp_path: Path, pictures: Path, machine: MakeMachine):
+    bench = machine()
+    pipeline = pipeline_of(tmp_path, pictures, 10.0)
+    bench.driver.failures["cuGraphLaunch"] = 719
+    pipeline.run()
+    found = records(tmp_path)
+    assert FRAMES == len(found)
+    assert 1 <= sum(record["objects"] is None for record in found) <= 4
+    assert 1 == failures(pipeline, "failed")
+    wait_until_free(bench)
