@@ -120,15 +120,18 @@ def bench(
 
     wanted = [(one, precision) for one in backend] if backend else None
     columns = ("runtime", "precision", "sessions", "threads", "batch", "ms", "fps", "network ms", "network fps")
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+    table = Table(*columns, box=None, padding=(0, 1, 0, 0))
+    missing = []
     for row in bench_engine(one_engine(name), wanted, budget_s=seconds):
         if row.why_not:
-            table.add_row(row.backend, row.precision, escape(row.why_not))
+            missing.append(f"not here {row.backend} {row.precision}: {escape(row.why_not)}")
             continue
         load = [str(number) for number in (row.load.workers, row.load.threads, row.load.batch)]
         figures = [row.latency_ms, row.frames_per_s, row.network_ms, row.network_frames_per_s]
         table.add_row(row.backend, row.precision, *load, *(f"{figure:.1f}" for figure in figures))
     say(table)
+    for line in missing:
+        say(line)
 
 
 @engine_app.command("import")
@@ -256,7 +259,7 @@ def _print_report(report: CheckReport) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for column in ("runtime", "tail", "", "compared", "edge", "missing", "extra", "px", "score"):
         table.add_column(column, no_wrap=True)
     for row in report.rows:
