@@ -67,8 +67,8 @@ def test_it_compiles_for_every_gpu_that_is_supported(
     assert ".entry" in ptx
     assert ".f64" not in ptx, "float64 is sixty-four times slower on most GPUs"
     made_for = next(line.split()[1].rstrip(",") for line in ptx.splitlines() if line.startswith(".target"))
-    # numba stops at sm_90, whose code newer GPUs take; whether they do, only the assembler can tell.
-    assert made_for == (target if TARGETS[target] <= (9, 0) else "sm_90")
+    # numba stops at sm_90, whose code newer GPUs take (numba-cuda goes on); the assembler has the last word.
+    assert made_for == target or (made_for == "sm_90" and TARGETS[target] > (9, 0))
     assembler = shutil.which("ptxas")
     if assembler is None:
         if made_for != target:
