@@ -34,33 +34,30 @@ def bench(
     burner: Annotated[bool, typer.Option("--burner", help="Another process keeps one core busy meanwhile.")] = False,
 ) -> None:
     """Measure decoding, inference and the pipeline between them, in turns within one run, and show the ratios."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("what", "streams", "fps", "limit", "of the limit", title=_title(burner), title_justify="left")
+    typer.echo(_title(burner))
+    typer.echo(f"{'what':44} {'streams':>7} {'fps':>8} {'limit':>8} {'of the limit':>13}")
     with tempfile.TemporaryDirectory() as folder, _burner(burner):
         path = clip or _rendered(Path(folder) / "clip.mp4")
         for count in streams or [1, 4]:
             if engine is None:
-                _overhead(table, path, count, rounds)
+                _overhead(path, count, rounds)
             else:
-                _road(table, path, count, rounds, _Engine(engine, backend, precision), Path(folder))
+                _road(path, count, rounds, _Engine(engine, backend, precision), Path(folder))
         if engine is None:
-            _latency(table, path)
-    Console(highlight=False).print(table)
+            _latency(path)
 
 
 # ---- the lines of the table
 
 
-def _overhead(table: Any, path: Path, count: int, rounds: int) -> None:
+def _overhead(path: Path, count: int, rounds: int) -> None:
     """With a null engine that asks for no pixels and a sink that counts: what the pipeline itself costs."""
     alone, through = _in_turns(rounds, lambda: _decode(path, count), lambda: _null_road(path, count))
-    _line(table, "decode alone", count, alone, None)
-    _line(table, "pipeline, null engine", count, through, alone)
+    _line("decode alone", count, alone, None)
+    _line("pipeline, null engine", count, through, alone)
 
 
-def _road(table: Any, path: Path, count: int, rounds: int, engine: _Engine, folder: Path) -> None:
+def _road(path: Path, count: int, rounds: int, engine: _Engine, folder: Path) -> None:
     """1080p file → records with tracks, against what decoding and inference, each alone, would allow."""
     decode, infer, road = _in_turns(
         rounds,
@@ -69,24 +66,23 @@ def _road(table: Any, path: Path, count: int, rounds: int, engine: _Engine, fold
         lambda: _whole_road(path, count, engine, folder / "records.jsonl"),
     )
     limit = [1 / (1 / d + 1 / i) for d, i in zip(decode, infer, strict=True)]
-    _line(table, "decode alone", count, decode, None)
-    _line(table, f"inference alone, {engine.label}", count, infer, None)
-    _line(table, "file → tracks → records", count, road, limit)
+    _line("decode alone", count, decode, None)
+    _line(f"inference alone, {engine.label}", count, infer, None)
+    _line("file → tracks → records", count, road, limit)
 
 
-def _latency(table: Any, path: Path, count: int = 4) -> None:
+def _latency(path: Path, count: int = 4) -> None:
     """Decode returned → write returned, for live streams."""
     taken_s = sorted(_live_latencies(path, count))
     for name, share in (("p50", 0.5), ("p99", 0.99)):
-        table.add_row(
-            f"added latency {name}, live 25 fps", str(count), f"{_quantile(taken_s, share) * 1e3:.2f} ms", "", ""
-        )
+        what = f"added latency {name}, live at 25 fps, in ms"
+        typer.echo(f"{what:44} {count:>7} {_quantile(taken_s, share) * 1e3:>8.2f}")
 
 
-def _line(table: Any, what: str, count: int, fps: list[float], limit: list[float] | None) -> None:
+def _line(what: str, count: int, fps: list[float], limit: list[float] | None) -> None:
     ratio = "" if limit is None else f"{statistics.median(f / one for f, one in zip(fps, limit, strict=True)):.3f}"
     shown = "" if limit is None else f"{statistics.median(limit):.1f}"
-    table.add_row(what, str(count), f"{statistics.median(fps):.1f}", shown, ratio)
+    typer.echo(f"{what:44} {count:>7} {statistics.median(fps):>8.1f} {shown:>8} {ratio:>13}")
 
 
 def _in_turns(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
@@ -122,13 +118,9 @@ def _decode(path: Path, count: int) -> float:
 
 def _null_road(path: Path, count: int) -> float:
     from streamdet.pipeline.stream import Stream
-    from streamdet.sinks.counting import Counting, CountingOptions
 
     detector = _NullDetector()
-    return _pipeline_fps(
-        [Counting(CountingOptions())],
-        {f"s{number}": Stream(_file(path, number), (detector,)) for number in range(count)},
-    )
+    return _pipeline_fps([], {f"s{number}": Stream(_file(path, number), (detector,)) for number in range(count)})
 
 
 def _whole_road(path: Path, count: int, engine: _Engine, records: Path) -> float:
@@ -150,12 +142,15 @@ def _whole_road(path: Path, count: int, engine: _Engine, records: Path) -> float
 
 
 def _pipeline_fps(sinks: list[Any], streams: dict[str, Any]) -> float:
+    """From the first result to the last: what loads and starts before that is not the road."""
     from streamdet.pipeline.pipeline import Pipeline
 
-    pipeline = Pipeline(sinks)
+    stopwatch = _Stopwatch()
+    pipeline = Pipeline([*sinks, stopwatch])
     for name, stream in streams.items():
         pipeline.add(name, stream)
-    return _timed_fps(pipeline.run, lambda: sum(status.emitted for status in pipeline.status()))
+    pipeline.run()
+    return (len(stopwatch.taken_s) - 1) / (stopwatch.last_s - stopwatch.first_s)
 
 
 def _live_latencies(path: Path, count: int) -> list[float]:
@@ -231,7 +226,7 @@ class _NullDetector:
 
 
 class _Stopwatch:
-    """A sink that notes how long after its decoding each frame's result arrived."""
+    """A sink that notes when results arrive, and how long after its decoding each does."""
 
     name = "stopwatch"
     accepts: Accepts = "results"
@@ -240,13 +235,16 @@ class _Stopwatch:
 
     def __init__(self) -> None:
         self.taken_s: list[float] = []
+        self.first_s = self.last_s = 0.0
 
     def open(self) -> None:
         pass
 
     def write(self, item: Result | Event) -> None:
         if isinstance(item, Result):
-            self.taken_s.append(time.monotonic() - item.frame.decoded_s)
+            self.last_s = time.monotonic()
+            self.first_s = self.first_s or self.last_s
+            self.taken_s.append(self.last_s - item.frame.decoded_s)
 
     def close(self) -> None:
         pass
