@@ -49,10 +49,13 @@ class Orientation:
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
         """Read from the display matrix that a phone or a camera leaves with its pictures."""
-        from av.sidedata.sidedata import Type
+        from av.sidedata.sidedata import SideDataContainer, Type
 
+        contained: Any = SideDataContainer
         try:
-            data: Any = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+            # Not `frame.side_data`: that leaves frame and container holding each other, and with them a whole decoded
+            # picture, until the garbage collector comes by.
+            data: Any = contained(frame).get(Type.DISPLAYMATRIX)
         except ValueError:  # PyAV knows no name for some newer side data (EXIF), and then shows none of it
             return cls.upright_after(-frame.rotation, mirrored=False)
         if data is None:
