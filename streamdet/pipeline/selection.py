@@ -34,6 +34,8 @@ class Selection:
 
     def before_tracking(self, found: Detections) -> Detections:
         """Without unwanted classes, without what lies in an ignored area, and without numbers that are none."""
+        if not len(found):
+            return found
         sound = np.isfinite(found.xyxy).all(axis=1) & np.isfinite(found.score)
         if not sound.all():
             found = found.rows(sound)
