@@ -94,6 +94,9 @@ def rename(graph: Any, prefix: str) -> None:
     """Put `prefix` before the name of every tensor and node, those inside of If and Loop too, in place."""
     for number, node in enumerate(all_nodes(graph)):
         node.name = prefix + (node.name or f"unnamed-{number}")  # nodes need no name, but two must not share one
+        # Exporters leave stack traces there, with the paths of the machine that exported.
+        del node.metadata_props[:]
+        node.doc_string = ""
         for names in (node.input, node.output):
             names[:] = [prefix + name if name else "" for name in names]
     for inner in _graphs(graph):

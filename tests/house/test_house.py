@@ -158,3 +158,11 @@ def test_every_base_dependency_is_named_once() -> None:
 def test_monitoring_and_workflows_are_yaml() -> None:
     for path in (ROOT / "configs").rglob("*.yaml"):
         assert yaml.safe_load(path.read_text()) is not None
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "engines").glob("*/*.onnx")), ids=lambda path: path.parent.name)
+def test_a_shipped_engine_tells_nothing_of_the_machine_that_made_it(path: Path) -> None:
+    content = path.read_bytes()
+    assert [] == [
+        word for word in (b"stack_trace", b"site-packages", b"/home/", b"/root/", b"/tmp/") if word in content
+    ]
