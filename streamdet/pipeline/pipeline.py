@@ -106,7 +106,6 @@ class Pipeline:
         self._on_done: Callable[[str, StreamStatus], None] = lambda name, status: None
         self._started = self._stopping = False
         self._error: StreamdetError | None = None
-        self._told_drops: dict[str, dict[str, int]] = {}
         self.meter.build_info.labels(metadata.version("streamdet"), platform.python_version()).set(1)
         self._outlets = [self._outlet(sink) for sink in sinks]
         if loop is not None:
@@ -176,7 +175,6 @@ class Pipeline:
             if self._roads.pop(name, None) is None:
                 return  # another thread took it out at the same time
             self._removed.append(road.status())
-            self._told_drops.pop(name, None)
             self._staff()
             self._changed.notify_all()
         self.meter.forget_stream(name)
@@ -310,21 +308,10 @@ class Pipeline:
             if road.over:
                 road.take_down()
             if tell_drops:
-                self._tell_drops(road)
+                road.tell_drops()
         for outlet in self._outlets:
             outlet.watch()
             outlet.balance()
-
-    def _tell_drops(self, road: Road) -> None:
-        """What was dropped since the last time, as one event instead of thousands."""
-        dropped = road.ledger.balance().dropped
-        told = self._told_drops.get(road.name, {})
-        new = {reason: count - told.get(reason, 0) for reason, count in dropped.items() if count > told.get(reason, 0)}
-        self._told_drops[road.name] = dropped
-        if new:
-            self._emit_event(
-                Event("frames_dropped", road.name, road.shell.epoch, None, self._clock.wall(), {"dropped": new})
-            )
 
     # ---- wiring
 

@@ -43,6 +43,7 @@ class Road:
         self.ended = False  # the source will hand over no more
         self._lock = threading.Lock()
         self._down = False
+        self._told_drops: dict[str, int] = {}
         self._clock = clock
         self._batchers = batchers
         self._emit_event = emit_event
@@ -103,6 +104,13 @@ class Road:
     def settled(self) -> bool:
         """Over, and every sink that must have its results has taken them."""
         return self.over and (self.live or self.credits.all_home)
+
+    def tell_drops(self) -> None:
+        """What was dropped since the last time, as one event instead of thousands."""
+        told, self._told_drops = self._told_drops, self.ledger.balance().dropped
+        new = {why: count - told.get(why, 0) for why, count in self._told_drops.items() if count > told.get(why, 0)}
+        if new:
+            self._announce("frames_dropped", {"dropped": new})
 
     def take_down(self) -> None:
         """The stream is over and its lane empty: end its tracks and leave the batchers. A second call does nothing."""

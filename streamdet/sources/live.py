@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from streamdet.errors import EndOfStream, SourceLost
@@ -14,7 +15,7 @@ from streamdet.sources.reader import Access
 _GAP_S = 10.0  # between two frames of a live stream; a longer silence is another scene
 
 
-class LiveSource:
+class LiveSource(ABC):
     """Opens an Access as often as it is asked to; the kinds of live source say which, and date the frames."""
 
     def __init__(self, name: str, shown: str, options: SourceOptions) -> None:
@@ -63,8 +64,8 @@ class LiveSource:
             key_frame_s=options.key_frame_s,
         )
 
-    def _access(self) -> Access:
-        raise NotImplementedError
+    @abstractmethod
+    def _access(self) -> Access: ...
 
-    def _dated(self, played: Played, player: Player) -> Frame:
-        raise NotImplementedError
+    @abstractmethod
+    def _dated(self, played: Played, player: Player) -> Frame: ...
