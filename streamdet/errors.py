@@ -12,7 +12,10 @@
     │   ├── ManifestInvalid                  manifest.json is malformed, or its file is not the one it names
     │   ├── EngineMismatch                   manifest, file, runtime or hardware do not fit each other
     │   └── ModelRefused                     a foreign model cannot become an engine
-    └── InferenceFailed      (RuntimeError)  a session failed while running
+    ├── InferenceFailed      (RuntimeError)  a session failed while running
+    ├── DataError            (ValueError)    labels or pictures to learn from cannot be used
+    │   └── PictureUnreadable                a picture cannot be decoded
+    └── TrainingFailed       (RuntimeError)  a training cannot go on; the message holds the diagnosis
 
 A message says what, where, what was expected, what was got, and ends with a hint. Credentials never reach it.
 """
@@ -158,3 +161,15 @@ class ModelRefused(EngineError):
 
 class InferenceFailed(StreamdetError, RuntimeError):
     """A session failed while running."""
+
+
+class DataError(StreamdetError, ValueError):
+    """Labels or pictures to learn from cannot be used."""
+
+
+class PictureUnreadable(DataError):
+    """A picture cannot be decoded."""
+
+
+class TrainingFailed(StreamdetError, RuntimeError):
+    """A training cannot go on; the message holds the diagnosis."""
