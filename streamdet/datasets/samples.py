@@ -18,7 +18,7 @@ Polygons = tuple[npt.NDArray[np.float32], ...]  # the rings [n, 2] of one object
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The labelled objects of one picture, in pixels; edges are 0-based, so the whole picture is (0, 0, width, height)."""
+    """The labelled objects of one picture, in pixels; edges count from 0: a whole picture is (0, 0, width, height)."""
 
     xyxy: Boxes  # f32 [N, 4]
     class_id: npt.NDArray[np.int64]  # [N]
