@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -29,6 +29,18 @@ class Cut(NamedTuple):
     masks: Tensor | None = None  # f32 [B, N, h, w], relative to the box
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training in which a part of the model learns; most models have one, in which everything does."""
+
+    name: str
+    share: float = 1.0  # of the whole budget; those of a model's phases add up to 1
+    learns: tuple[str, ...] = ("",)  # what the names of the learning parameters begin with; "" is everything
+
+
+WHOLE = Phase("whole")
+
+
 class DetectionModel(nn.Module, ABC):
     """A network that finds objects, and what it needs to learn to.
 
@@ -36,10 +48,16 @@ class DetectionModel(nn.Module, ABC):
     trainer calls `losses` in training mode and adds them up, so each comes weighted, finite for every input, and a mean
     over objects or pictures and not a sum (it does not grow with the batch). `forward` is inference alone, free of
     data-dependent shapes: it is what the export traces.
+
+    Training goes through `phases()` in order. At the start of each, and again after a resume in the middle of one, the
+    trainer calls `enter(phase)`, then builds the optimiser, its schedule (warm-up to decay, `share` of the steps) and
+    the DDP wrapper anew over the parameters that require gradients; the moving average of the weights goes on.
+    `losses` then gives the terms of that phase alone. What is random in training comes from torch's global generators.
     """
 
     stride: int
     classes: int
+    phase: Phase = WHOLE
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Cut:
@@ -48,6 +66,26 @@ class DetectionModel(nn.Module, ABC):
     @abstractmethod
     def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Named, weighted terms; their sum is what training minimises."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The stretches of training, in order."""
+        return (WHOLE,)
+
+    def enter(self, phase: Phase) -> None:
+        """Let learn what learns in this phase and nothing else, the statistics of frozen normalisations included."""
+        self.phase = phase
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith(phase.learns))
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch has it; but what is frozen stays in inference mode."""
+        super().train(mode)
+        for module in self.modules():
+            own = list(module.parameters(recurse=False))
+            if own and not any(parameter.requires_grad for parameter in own):
+                module.training = False
+        return self
 
     def parameter_count(self) -> int:
         """How many numbers it has learnt."""
