@@ -87,7 +87,7 @@ def test_no_name_is_empty_of_meaning() -> None:
     assert [] == found + [str(path) for path in SOURCES if BANNED.search(path.stem)]
 
 
-# numba and graph twins of what boxes.py defines, each tested equal to it; all else asks boxes.py
+# numba, graph and torch twins of what boxes.py defines, each tested equal to it; all else asks boxes.py
 BOX_TWINS = {
     "streamdet/boxes.py",
     "streamdet/infer/tail.py",
@@ -95,6 +95,7 @@ BOX_TWINS = {
     "streamdet/tracking/kernels.py",
     "streamdet/tracking/twins.py",
     "streamdet/graft/nms_graph.py",
+    "streamdet/models/geometry.py",
 }
 
 
