@@ -1,0 +1,100 @@
+"""Two things that can be scored: an engine, and a model in training seen through the same preprocessing and tail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamdet.boxes import clip
+from streamdet.datasets.pictures import Rgb
+from streamdet.errors import MissingExtra
+from streamdet.frames import Detections, Picture
+from streamdet.infer.detector import load_detector
+from streamdet.infer.preprocess import Letterbox
+from streamdet.infer.shelf import Engine
+from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, Arrays, Tail
+from streamdet.manifest import EngineInput, Fit, Nms
+
+if TYPE_CHECKING:
+    from streamdet.models.contract import DetectionModel
+
+
+class EnginePredictor:
+    """An engine on a backend, giving all that its graph gives: everything above its floor."""
+
+    def __init__(self, engine: str | Path | Engine, backend: str = "auto", precision: str | None = None) -> None:
+        self.detector = load_detector(engine, backend, precision)
+
+    def __call__(self, rgb: Rgb) -> Detections:
+        return self.detector(rgb, score=0.0)
+
+    def close(self) -> None:
+        """Close the backend."""
+        self.detector.close()
+
+    def __enter__(self) -> EnginePredictor:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class TorchPredictor:
+    """A torch model, letterboxed and suppressed by the runtime's own code, so that its engine scores the same.
+
+    The model stays the caller's: it is put into evaluation mode for each picture and left in the mode it had.
+    """
+
+    def __init__(
+        self,
+        model: DetectionModel,
+        size: tuple[int, int],
+        classes: Sequence[str] = (),
+        *,
+        nms: Nms | None = None,
+        fit: Fit | None = None,
+    ) -> None:
+        try:
+            import torch
+        except ModuleNotFoundError as error:
+            raise MissingExtra("torch", "train", "running a model in training") from error
+        self._torch = torch
+        self._model = model
+        self._names = tuple(classes)
+        width, height = size
+        self._letterbox = Letterbox(EngineInput(name="pixels", size=size, fit=fit or Fit()))
+        self._pixels = np.zeros((1, 3, height, width), np.uint8)
+        self._tail = Tail(nms or Nms(), 1)
+
+    def __call__(self, rgb: Rgb) -> Detections:
+        placement = self._letterbox.write(Picture((np.ascontiguousarray(rgb),), "rgb24"), self._pixels[0])
+        arrays = self._tail.run(self._cut())
+        n = int(arrays["count"][0])
+        return Detections(
+            clip(placement.to_frame(arrays["xyxy"][0, :n]), *placement.frame_size),
+            arrays["score"][0, :n].copy(),
+            arrays["class_id"][0, :n].copy(),
+            self._names,
+            placement.points_to_frame(arrays["keypoints"][0, :n]) if "keypoints" in arrays else None,
+            truncated=int(arrays["truncated"][0]),
+        )
+
+    def _cut(self) -> Arrays:
+        torch, model = self._torch, self._model
+        device = next(model.parameters()).device
+        modes = {module: module.training for module in model.modules()}  # some may be frozen
+        model.eval()
+        try:
+            with torch.no_grad():
+                cut = model(torch.from_numpy(self._pixels).to(device).float() / 255)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        named = {CUT_BOXES: cut.xyxy, CUT_SCORES: cut.scores}
+        if cut.keypoints is not None:
+            named[CUT_EXTRAS["keypoints"]] = cut.keypoints
+        return {name: np.ascontiguousarray(tensor.float().cpu().numpy()) for name, tensor in named.items()}
