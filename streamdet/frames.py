@@ -52,8 +52,66 @@ def yuv_to_rgb(matrix: ColourMatrix, full_range: bool) -> npt.NDArray[np.float32
     return np.concatenate([linear, -(linear @ black)[:, None]], axis=1).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class DevicePlane:
+    """One plane in a GPU's memory, read-only; other libraries take it without a copy, as a CUDA array or by DLPack.
+
+    Valid as long as the lease of its Picture. Whoever wrote it queued that on the GPU's default stream: a reader with a
+    stream of its own waits, on the GPU, for that one.
+    """
+
+    pointer: int
+    shape: tuple[int, ...]  # as the plane's on the host: [h, w] or [h, w, channels]
+    stride_bytes: int  # from one row to the next
+    dtype: np.dtype[Any]
+    device: int  # the GPU's number
+    owner: Any = field(default=None, repr=False)  # keeps the memory; what it exports by DLPack is this plane
+
+    @property
+    def span_bytes(self) -> int:
+        """From the first byte to the last; the last row may end before a whole stride does."""
+        return (self.shape[0] - 1) * self.stride_bytes + int(np.prod(self.shape[1:])) * self.dtype.itemsize
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        inner = (self.dtype.itemsize,) if len(self.shape) == 2 else (self.shape[2] * self.dtype.itemsize,)
+        strides = (self.stride_bytes, *inner, self.dtype.itemsize)[: len(self.shape)]
+        return {
+            "version": 3,
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.pointer, True),
+            "strides": strides,
+            "stream": 1,  # the legacy default stream
+        }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.device  # kDLCUDA
+
+    def __dlpack__(self, *, stream: int | None = None) -> Any:
+        if not hasattr(self.owner, "__dlpack__"):
+            raise BufferError("the memory's owner does not export DLPack")
+        return self.owner.__dlpack__(stream=stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """A picture's planes in a GPU's memory, and the one way to copy them to the host."""
+
+    planes: tuple[DevicePlane, ...]
+    download: Callable[[], tuple[Plane, ...]] = field(repr=False)
+
+    @property
+    def device(self) -> int:
+        """The GPU's number."""
+        return self.planes[0].device
+
+
 class Picture:
     """Planes as they were decoded, on loan.
+
+    Given a Surface, it lies on a GPU: `surface` is what the GPU reads, and whoever asks for `planes` gets a copy on the
+    host, made once.
 
     `width` and `height` are those of the picture as shown: `rotation` (clockwise degrees) is still to be applied to the
     planes by whoever reads pixels, and every reader does. The planes are read-only and may belong to the decoder: they
@@ -66,6 +124,8 @@ class Picture:
         "_lock",
         "_on_release",
         "_planes",
+        "_surface",
+        "device",
         "format",
         "full_range",
         "height",
@@ -76,7 +136,7 @@ class Picture:
 
     def __init__(
         self,
-        planes: tuple[Plane, ...],
+        planes: tuple[Plane, ...] | Surface,
         format: PixelFormat,
         *,
         full_range: bool = False,
@@ -84,7 +144,15 @@ class Picture:
         rotation: Rotation = 0,
         on_release: Callable[[], None] | None = None,
     ) -> None:
-        self._planes: tuple[Plane, ...] | None = planes
+        self._surface: Surface | None
+        self._planes: tuple[Plane, ...] | None
+        self.device: int | None  # the GPU that it lies on
+        if isinstance(planes, Surface):
+            self._surface, self._planes, self.device = planes, None, planes.device
+            height, width = planes.planes[0].shape[:2]
+        else:
+            self._surface, self._planes, self.device = None, planes, None
+            height, width = planes[0].shape[:2]
         self._holds = 1
         self._lock = threading.Lock()
         self._on_release = on_release
@@ -92,7 +160,6 @@ class Picture:
         self.full_range = full_range
         self.matrix: ColourMatrix = matrix
         self.rotation: Rotation = rotation
-        height, width = planes[0].shape[:2]
         self.width, self.height = (height, width) if rotation in (90, 270) else (width, height)
 
     @property
@@ -101,13 +168,35 @@ class Picture:
         return self.width, self.height
 
     @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the planes, before they are rotated."""
+        return (self.height, self.width) if self.rotation in (90, 270) else self.size
+
+    @property
     def planes(self) -> tuple[Plane, ...]:
-        """The planes, not yet rotated."""
-        if self._planes is None:
+        """The planes on the host, not yet rotated; of a picture on a GPU a copy, made when first asked for."""
+        planes = self._planes
+        if planes is None:
+            with self._lock:
+                surface = self._still_lent()
+                if self._planes is None and surface is not None:
+                    self._planes = surface.download()
+                planes = self._planes
+        assert planes is not None
+        return planes
+
+    @property
+    def surface(self) -> Surface | None:
+        """The planes on the GPU, for those who read them there; None of a picture on the host."""
+        with self._lock:
+            return self._still_lent()
+
+    def _still_lent(self) -> Surface | None:
+        if self._holds == 0:
             raise PictureReleased(
                 "the picture was read after its lease had ended", hint="keep a copy: picture.host(), taken in time"
             )
-        return self._planes
+        return self._surface
 
     @property
     def luma(self) -> Plane:
@@ -131,14 +220,16 @@ class Picture:
             self._holds -= 1
             if self._holds:
                 return
-            self._planes = None
+            self._planes = self._surface = None
             on_release, self._on_release = self._on_release, None
         if on_release is not None:
             on_release()
 
     def host(self) -> Picture:
         """A copy in this process's own memory, free of any lease."""
-        copies: list[Plane] = [plane.copy() for plane in self.planes]
+        planes = self.planes
+        # What was copied from a GPU belongs to nobody else.
+        copies: list[Plane] = [plane.copy() if self.device is None else plane for plane in planes]
         return Picture(
             tuple(copies),
             self.format,
@@ -191,8 +282,9 @@ class Picture:
         return np.asarray(y, np.uint8), np.asarray(u, np.uint8), np.asarray(v, np.uint8)
 
     def __repr__(self) -> str:
-        state = "released" if self._planes is None else f"{self._holds} held"
-        return f"Picture({self.width}x{self.height} {self.format}, {state})"
+        state = f"{self._holds} held" if self._holds else "released"
+        place = "" if self.device is None else f" on GPU {self.device}"
+        return f"Picture({self.width}x{self.height} {self.format}{place}, {state})"
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuDeviceGetName": (c_char_p, c_int, c_int),
     "cuDeviceGetAttribute": (POINTER(c_int), c_int, c_int),
     "cuDeviceTotalMem_v2": (POINTER(c_size_t), c_int),
+    "cuDevicePrimaryCtxSetFlags_v2": (c_int, c_uint),
     "cuDevicePrimaryCtxRetain": (POINTER(c_void_p), c_int),
     "cuCtxSetCurrent": (c_void_p,),
     "cuMemAlloc_v2": (POINTER(c_uint64), c_size_t),
@@ -44,6 +45,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuStreamCreate": (POINTER(c_void_p), c_uint),
     "cuStreamDestroy_v2": (c_void_p,),
     "cuStreamSynchronize": (c_void_p,),
+    "cuStreamWaitEvent": (c_void_p, c_void_p, c_uint),
     "cuStreamBeginCapture_v2": (c_void_p, c_int),
     "cuStreamEndCapture": (c_void_p, POINTER(c_void_p)),
     "cuGraphInstantiateWithFlags": (POINTER(c_void_p), c_void_p, c_ulonglong),
@@ -56,9 +58,13 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuEventDestroy_v2": (c_void_p,),
 }
 
+_SLEEP = 4  # CU_CTX_SCHED_BLOCKING_SYNC
+_IS_ACTIVE = 708  # CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE
+_DEFAULT_STREAM = 1  # CU_STREAM_LEGACY
 _COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream
-_SLEEP_AND_NO_TIMING = 1 | 2  # CU_EVENT_BLOCKING_SYNC, CU_EVENT_DISABLE_TIMING
+_NO_TIMING = 2  # CU_EVENT_DISABLE_TIMING
+_SLEEP_AND_NO_TIMING = 1 | _NO_TIMING  # with CU_EVENT_BLOCKING_SYNC
 _CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
 
 
@@ -103,6 +109,14 @@ def why_not() -> str | None:
     return None
 
 
+def gpu_count() -> int:
+    """How many GPUs this process may use: CUDA_VISIBLE_DEVICES hides some. 0 where none answers."""
+    try:
+        return Cuda().count
+    except (MissingExtra, InferenceFailed):
+        return 0
+
+
 class Cuda:
     """One GPU and its primary context. What is made here keeps it alive.
 
@@ -126,7 +140,9 @@ class Cuda:
         device = c_int()
         self.call("cuDeviceGet", byref(device), ordinal)
         self.ordinal = ordinal
+        self.count = found.value
         self.gpu = self._describe(device.value)
+        self._let_waits_sleep(device.value)
         context = c_void_p()
         self.call("cuDevicePrimaryCtxRetain", byref(context), device.value)
         self._context = context.value
@@ -153,6 +169,14 @@ class Cuda:
     def stream(self) -> Stream:
         """A queue of work of its own."""
         return Stream(self)
+
+    def _let_waits_sleep(self, device: int) -> None:
+        """Before anybody makes the context: FFmpeg's decoder refuses to share one whose waits spin."""
+        status = self._calls["cuDevicePrimaryCtxSetFlags_v2"](device, _SLEEP)
+        if status == _IS_ACTIVE:
+            _log.debug("the GPU's context was made before by someone else, and stays as it is")
+        elif status:
+            raise InferenceFailed("CUDA failed", where="cuDevicePrimaryCtxSetFlags_v2", got=self._reason(status))
 
     def _describe(self, device: int) -> Gpu:
         name = ctypes.create_string_buffer(256)
@@ -218,15 +242,18 @@ class Stream:
 
     def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
-        stream, event = c_void_p(), c_void_p()
+        stream, event, decoded = c_void_p(), c_void_p(), c_void_p()
         cuda.call("cuStreamCreate", byref(stream), _NON_BLOCKING)
+        self.handle: int = stream.value or 0
+        self._event = self._decoded = None
         try:
             cuda.call("cuEventCreate", byref(event), _SLEEP_AND_NO_TIMING)
+            self._event = event.value
+            cuda.call("cuEventCreate", byref(decoded), _NO_TIMING)
+            self._decoded = decoded.value
         except InferenceFailed:
-            cuda.call("cuStreamDestroy_v2", stream.value)
+            self.close()
             raise
-        self.handle: int = stream.value or 0
-        self._event = event.value
 
     def to_device(self, target: int, source: npt.NDArray[Any]) -> None:
         """Queue a copy of contiguous pinned memory."""
@@ -235,6 +262,12 @@ class Stream:
     def to_host(self, target: npt.NDArray[Any], source: int) -> None:
         """Queue a copy into contiguous pinned memory."""
         self._cuda.call("cuMemcpyDtoHAsync_v2", target.ctypes.data, source, target.nbytes, self.handle)
+
+    def follow_decoders(self) -> None:
+        """What is queued from here on waits, on the GPU, for what the default stream was given until now: decoders
+        write their pictures there. The host does not wait."""
+        self._cuda.call("cuEventRecord", self._decoded, _DEFAULT_STREAM)
+        self._cuda.call("cuStreamWaitEvent", self.handle, self._decoded, 0)
 
     def wait(self) -> None:
         """Until everything queued is done; the thread sleeps, where cuStreamSynchronize would spin on a core."""
@@ -258,9 +291,12 @@ class Stream:
 
     def close(self) -> None:
         """Idempotent."""
-        handle, event, self.handle, self._event = self.handle, self._event, 0, None
+        handle, events = self.handle, (self._event, self._decoded)
+        self.handle, self._event, self._decoded = 0, None, None
         if handle:
-            self._cuda.call("cuEventDestroy_v2", event)
+            for event in events:
+                if event is not None:
+                    self._cuda.call("cuEventDestroy_v2", event)
             self._cuda.call("cuStreamDestroy_v2", handle)
 
 

@@ -19,6 +19,9 @@ Work = Callable[[], None]
 
 SUCCESS, INVALID_VALUE, OUT_OF_MEMORY = 0, 1, 2
 INVALID_CONTEXT, ILLEGAL_ADDRESS, CAPTURE_UNSUPPORTED, CAPTURE_INVALIDATED = 201, 700, 900, 901
+PRIMARY_CONTEXT_ACTIVE = 708
+DEFAULT_STREAM = 1
+_CONTEXT = 0xC0DE  # of the first GPU; those of the others follow
 NAMES = {
     INVALID_VALUE: "CUDA_ERROR_INVALID_VALUE",
     OUT_OF_MEMORY: "CUDA_ERROR_OUT_OF_MEMORY",
@@ -55,7 +58,8 @@ class Call:
 
 
 class StreamState:
-    def __init__(self) -> None:
+    def __init__(self, context: int = 0) -> None:
+        self.context = context
         self.queue: deque[Work] = deque()
         self.running = threading.Lock()
         self.capturing: list[Work] | None = None
@@ -64,7 +68,11 @@ class StreamState:
 
 
 class FakeDriver:
-    """One GPU. `failures` maps a call to the status that its next use returns."""
+    """GPUs that are all alike. `failures` maps a call to the status that its next use returns.
+
+    Memory, streams and the loss of a context belong to one GPU each: a stream refuses what another GPU's context is
+    current for. The default stream (1) is where decoders write: `decode` puts work there.
+    """
 
     def __init__(self, *, name: str = "NVIDIA L4", capability: tuple[int, int] = (8, 9), devices: int = 1) -> None:
         self.name, self.capability, self.devices = name, capability, devices
@@ -72,7 +80,11 @@ class FakeDriver:
         self.lock = threading.RLock()
         self.calls: list[str] = []
         self.failures: dict[str, int] = {}
-        self.lost = False  # after an illegal address every call fails, as the real context does
+        self.lost: set[int] = set()  # contexts: after an illegal address every call fails, as with the real ones
+        self.flags: dict[int, int] = {}  # of each GPU's context
+        self.active: set[int] = set()
+        self.decoders: dict[int, deque[Work]] = {}  # the default stream of each context
+        self.waits: list[tuple[int, int]] = []  # (stream, event) that a stream was told to wait for
         self.device: dict[int, Any] = {}
         self.pinned: dict[int, Any] = {}
         self.streams: dict[int, StreamState] = {}
@@ -98,14 +110,22 @@ class FakeDriver:
     def is_device(self, pointer: int, size: int) -> bool:
         return _within(self.device, pointer, size)
 
-    def lose(self) -> None:
-        """What a broken kernel does to a context."""
-        self.lost = True
+    def lose(self, gpu: int | None = None) -> None:
+        """What a broken kernel does to a context: that of a GPU, or the calling thread's."""
+        self.lost.add(self._current.context if gpu is None else _CONTEXT + gpu)
 
-    def _ready(self) -> int:
-        if getattr(self._current, "context", None) is None:
+    def decode(self, gpu: int, work: Work) -> None:
+        """What a decoder queues: a picture that is written some time later, in the default stream."""
+        self.decoders.setdefault(_CONTEXT + gpu, deque()).append(work)
+
+    def _context(self) -> int | None:
+        return getattr(self._current, "context", None)
+
+    def _ready(self, stream: int | None = None) -> int:
+        context = self._context()
+        if context is None or (stream is not None and self.streams[stream].context != context):
             return INVALID_CONTEXT
-        return ILLEGAL_ADDRESS if self.lost else SUCCESS
+        return ILLEGAL_ADDRESS if context in self.lost else SUCCESS
 
     def _forbidden(self) -> int:
         """What must not happen in a thread that captures; it spoils the capture."""
@@ -140,7 +160,7 @@ class FakeDriver:
 
     def _cuDeviceGet(self, device: Any, ordinal: int) -> int:
         device.value = ordinal
-        return SUCCESS
+        return SUCCESS if 0 <= ordinal < self.devices else INVALID_VALUE
 
     def _cuDeviceGetName(self, name: Any, length: int, device: int) -> int:
         name.value = self.name.encode()[: length - 1]
@@ -156,13 +176,20 @@ class FakeDriver:
         size.value = self.memory_bytes
         return SUCCESS
 
+    def _cuDevicePrimaryCtxSetFlags_v2(self, device: int, flags: int) -> int:
+        if device in self.active and self.flags.get(device) != flags:
+            return PRIMARY_CONTEXT_ACTIVE
+        self.flags[device] = flags
+        return SUCCESS
+
     def _cuDevicePrimaryCtxRetain(self, context: Any, device: int) -> int:
-        context.value = 0xC0DE
+        context.value = _CONTEXT + device
+        self.active.add(device)
         return SUCCESS
 
     def _cuCtxSetCurrent(self, context: int | None) -> int:
         self._current.context = context
-        return ILLEGAL_ADDRESS if self.lost else SUCCESS
+        return ILLEGAL_ADDRESS if context in self.lost else SUCCESS
 
     # ---- memory
 
@@ -211,7 +238,7 @@ class FakeDriver:
     # ---- streams, events, graphs
 
     def _queued(self, stream: int, work: Work) -> int:
-        status = self._ready()
+        status = self._ready(stream)
         if status == SUCCESS:
             self.enqueue(stream, work)
         return status
@@ -220,7 +247,7 @@ class FakeDriver:
         status = self._ready()
         if status == SUCCESS:
             stream.value = next(self._numbers)
-            self.streams[stream.value] = StreamState()
+            self.streams[stream.value] = StreamState(self._current.context)
         return status
 
     def _cuStreamDestroy_v2(self, stream: int) -> int:
@@ -233,13 +260,22 @@ class FakeDriver:
         state = self.streams[stream]
         with state.running:
             while state.queue:
-                if self.lost:
+                if state.context in self.lost:
                     return ILLEGAL_ADDRESS
                 state.queue.popleft()()
-        return ILLEGAL_ADDRESS if self.lost else SUCCESS
+        return ILLEGAL_ADDRESS if state.context in self.lost else SUCCESS
+
+    def _cuStreamWaitEvent(self, stream: int, event: int, flags: int) -> int:
+        status = self._ready(stream) or (SUCCESS if event in self.events and flags == 0 else INVALID_VALUE)
+        recorded = self.events.get(event)
+        if status == SUCCESS and recorded is not None and recorded[0] == DEFAULT_STREAM:
+            decoder = self.decoders.get(self.streams[stream].context, deque())
+            due = [decoder.popleft() for _ in range(len(decoder))]
+            self.enqueue(stream, lambda: [work() for work in due] and None)
+        return status
 
     def _cuStreamBeginCapture_v2(self, stream: int, mode: int) -> int:
-        status = self._ready()
+        status = self._ready(stream)
         state = self.streams[stream]
         if status or mode != 1 or state.capturing is not None:
             return status or INVALID_VALUE
@@ -262,7 +298,7 @@ class FakeDriver:
         return SUCCESS
 
     def _cuGraphLaunch(self, ready: int, stream: int) -> int:
-        status = self._ready()
+        status = self._ready(stream)
         if status == SUCCESS:
             self.streams[stream].queue.extend(self.graphs[ready])
         return status
@@ -279,9 +315,9 @@ class FakeDriver:
         return SUCCESS
 
     def _cuEventRecord(self, event: int, stream: int) -> int:
-        if self.streams[stream].capturing is None:
+        if stream == DEFAULT_STREAM or self.streams[stream].capturing is None:
             self.events[event] = (stream, 0)
-        return self._ready()
+        return self._ready(None if stream == DEFAULT_STREAM else stream)
 
     def _cuEventSynchronize(self, event: int) -> int:
         recorded = self.events[event]
