@@ -1,0 +1,1 @@
+"""Labelled pictures: what they are, how they are read, and what is wrong with them."""

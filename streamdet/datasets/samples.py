@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.boxes import Boxes
+from streamdet.datasets.pictures import Rgb, read_picture
 
-Rgb = npt.NDArray[np.uint8]  # [height, width, 3]
 Polygons = tuple[npt.NDArray[np.float32], ...]  # the rings [n, 2] of one object, pixels
 
 
@@ -21,7 +21,7 @@ class Objects:
     """The labelled objects of one picture, in pixels; edges count from 0: a whole picture is (0, 0, width, height)."""
 
     xyxy: Boxes  # f32 [N, 4]
-    class_id: npt.NDArray[np.int64]  # [N]
+    class_id: npt.NDArray[np.int64]  # [N]; −1: of a class that is not declared
     ignored: npt.NDArray[np.bool_]  # [N]: crowds and difficult ones: neither learnt nor counted
     keypoints: npt.NDArray[np.float32] | None = None  # [N, P, 3]: x, y, visible (0 or 1); corners run clockwise
     polygons: tuple[Polygons, ...] | None = None  # [N]
@@ -57,6 +57,7 @@ class Entry:
     size: tuple[int, int]  # width, height, as the labels say; the file is the authority
     objects: Objects
     group: str = ""  # pictures that show the same things: a clip, a drive; "" where nothing is known
+    labels: Path | None = None  # the file that says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,29 @@ class DataSet(Protocol):
         """The picture decoded, rotated as its metadata say; PictureUnreadable where that fails."""
 
 
+RemarkKind = Literal[
+    "unknown_class",  # an object of a class that is not declared; its class_id is −1
+    "fractional_class",  # a class number that is no integer; its class_id is −1
+    "duplicate_id",  # two pictures or objects under one number, or a picture listed twice
+    "orphan_labels",  # labels of a picture that is not there
+    "orphan_picture",  # a picture that no label file speaks of
+    "absolute_path",  # of the computer where the labels were made
+    "other_name",  # the labels name another picture than the one they lie beside
+    "out_of_order",  # the labels of a picture do not stand together
+    "left_out",  # objects of classes that were not asked for
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader saw in the files that the entries cannot show; the doctor judges it."""
+
+    kind: RemarkKind
+    where: str  # the file, and the place in it
+    what: str
+    key: str = ""  # of the picture, where it is about one
+
+
 @dataclass(frozen=True)
 class Listed:
     """A data set whose labels are in memory: what every reader of files makes."""
@@ -99,6 +123,13 @@ class Listed:
     name: str
     classes: tuple[str, ...]
     entries: Sequence[Entry] = field(repr=False)
+    labelling: Literal["", "coco", "voc", "yolo"] = ""  # how the files were written
+    remarks: tuple[Remark, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def read(self, index: int) -> Sample:
+        """The picture decoded, rotated as its metadata say; PictureUnreadable where that fails."""
+        entry = self.entries[index]
+        return Sample(entry.key, read_picture(entry.path), entry.objects)
