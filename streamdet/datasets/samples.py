@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.boxes import Boxes
-from streamdet.datasets.pictures import Rgb, read_picture
+from streamdet.datasets.pictures import Rgb as Rgb
+from streamdet.datasets.pictures import read_picture
 
 Polygons = tuple[npt.NDArray[np.float32], ...]  # the rings [n, 2] of one object, pixels
 
