@@ -177,7 +177,7 @@ def _moved_boxes(
     for row in np.flatnonzero((cut != whole).any(axis=1)).tolist():
         rings = polygons[row] if polygons is not None and polygons[row] else (points[row],)
         cut[row] = _box_of_cut(rings, size)
-    return whole, cut
+    return whole, clip(cut, *size)  # a crossing is not exact to the last bit
 
 
 def _box_of_cut(rings: tuple[npt.NDArray[np.floating], ...], size: tuple[int, int]) -> npt.NDArray[np.float32]:
