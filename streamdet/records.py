@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from streamdet.errors import redact
 from streamdet.frames import Event, Result, TrackState
@@ -18,7 +19,6 @@ RESULT_SCHEMA = "streamdet.result/1"
 EVENT_SCHEMA = "streamdet.event/1"
 
 _STATE_NAMES = {int(state): state.name.lower() for state in TrackState}
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def result_record(result: Result) -> dict[str, Any]:
@@ -89,9 +89,13 @@ def event_record(event: Event) -> dict[str, Any]:
 
 
 def to_line(record: dict[str, Any]) -> bytes:
-    """One line of JSON, UTF-8, newline at its end; never NaN, which is not JSON."""
-    # A file name need not be UTF-8: its odd bytes are lone surrogates here, and this is how JSON spells those.
-    return _ENCODER.encode(record).encode("utf-8", "backslashreplace") + b"\n"
+    """One line of JSON, UTF-8, newline at its end; what is not a number is null."""
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        # A file name need not be UTF-8: its odd bytes are lone surrogates here, and this is how JSON spells those.
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def wall_time(seconds: float | None) -> str | None:

@@ -121,8 +121,7 @@ class Outlet:
 
     def watch(self) -> None:
         """Called now and then by the supervisor: detach a sink that hangs in one call."""
-        with self._changed:
-            since = self._busy_since
+        since = self._busy_since
         if since is not None and self._clock.now() - since > self._give_up_s:
             hang = SinkLost(f"sink {self.name} did not return from one call", got=f"{self._give_up_s:g} s")
             self._detach(hang, hangs=True)
@@ -167,8 +166,7 @@ class Outlet:
         self._close_sink()
 
     def _try(self, action: Callable[..., None], *arguments: object, entry: _Entry | None = None) -> bool:
-        with self._changed:
-            self._busy_since = self._clock.now()
+        self._busy_since = self._clock.now()
         try:
             action(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever a sink raises is its loss, not the pipeline's
@@ -177,8 +175,7 @@ class Outlet:
             self._lost(_as_loss(self.name, error))
             return False
         finally:
-            with self._changed:
-                self._busy_since = None
+            self._busy_since = None
         return True
 
     def _next(self) -> _Entry | None:

@@ -332,11 +332,13 @@ class Pipeline:
     def _staff(self) -> None:
         """How many sessions, and how wide. On a CPU a batch gains nothing: many one-thread sessions where frames wait
         in numbers, one session of all cores where a single live stream wants its answer soon. On a GPU two sessions,
-        so that one copies while the other computes."""
+        so that one copies while the other computes. What looks at no pixels is done before a second one has woken."""
         roads = [road for road in self._roads.values() if not road.over]
         single_live = len(roads) == 1 and roads[0].live
         for crew in self._crews.values():
-            if crew.detector.device != "cpu":
+            if not crew.detector.needs_picture:
+                crew.resize(1, 1)
+            elif crew.detector.device != "cpu":
                 crew.resize(2, 1)
             elif single_live:
                 crew.resize(1, self._cores)

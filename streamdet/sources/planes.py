@@ -74,14 +74,14 @@ class Orientation:
 
 def borrow(frame: VideoFrame, orientation: Orientation) -> Picture:
     """A Picture on the frame's own memory, which lives as long as its planes do."""
-    matrix, full_range = _colours(frame)
-    if frame.format.name not in _AS_DECODED or _stands_on_its_head(frame):
+    name, buffers = frame.format.name, frame.planes  # PyAV makes both anew whenever they are asked for
+    matrix, full_range = _colours(frame, name)
+    if name not in _AS_DECODED or _stands_on_its_head(buffers):
         frame, full_range = _converted(frame, matrix, full_range)
-    format = _AS_DECODED[frame.format.name]
+        name, buffers = frame.format.name, frame.planes
+    format = _AS_DECODED[name]
     dtype: type[np.uint8] | type[np.uint16] = np.uint16 if format == "p010" else np.uint8
-    planes = tuple(
-        _view(plane, channels, dtype) for plane, channels in zip(frame.planes, _CHANNELS[format], strict=True)
-    )
+    planes = tuple(_view(plane, channels, dtype) for plane, channels in zip(buffers, _CHANNELS[format], strict=True))
     if format == "gray" and not full_range:
         planes, full_range = (_read_only(_WIDENED[planes[0]]),), True
     if orientation.mirrored:  # too rare to burden every reader with: one copy here
@@ -89,8 +89,7 @@ def borrow(frame: VideoFrame, orientation: Orientation) -> Picture:
     return Picture(planes, format, full_range=full_range, matrix=matrix, rotation=orientation.rotation)
 
 
-def _colours(frame: VideoFrame) -> tuple[ColourMatrix, bool]:
-    name = frame.format.name
+def _colours(frame: VideoFrame, name: str) -> tuple[ColourMatrix, bool]:
     full_range = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
     if name.startswith("gray") and frame.color_range == _UNSPECIFIED_RANGE:
         full_range = True
@@ -99,9 +98,9 @@ def _colours(frame: VideoFrame) -> tuple[ColourMatrix, bool]:
     return ("bt601" if frame.colorspace in _BT601_SPACES else "bt709"), full_range
 
 
-def _stands_on_its_head(frame: VideoFrame) -> bool:
-    """Bottom-up pictures (raw AVI) have a negative stride, which a buffer cannot express."""
-    return any(plane.line_size < 0 for plane in frame.planes)
+def _stands_on_its_head(planes: tuple[VideoPlane, ...]) -> bool:
+    """Bottom-up pictures (raw AVI) have a negative stride, which a buffer cannot express; all planes or none."""
+    return planes[0].line_size < 0
 
 
 def _converted(frame: VideoFrame, matrix: ColourMatrix, full_range: bool) -> tuple[VideoFrame, bool]:
@@ -120,7 +119,7 @@ def _converted(frame: VideoFrame, matrix: ColourMatrix, full_range: bool) -> tup
 def _nearest(frame: VideoFrame) -> PixelFormat:
     format = frame.format
     name = format.name
-    if _stands_on_its_head(frame):
+    if _stands_on_its_head(frame.planes):
         return "bgr24" if name != "bgr24" else "rgb24"  # a change of format is what makes swscale turn it over
     if name.startswith(("gray", "ya", "mono")):
         return "gray"
