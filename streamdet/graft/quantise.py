@@ -33,7 +33,7 @@ def symmetric(model: Any, manifest: EngineManifest, pictures: npt.NDArray[np.uin
             got=f"{sum(node.op_type == 'Conv' for node in model.graph.node)} convolutions in all",
         )
     entries = sorted({node.input[0] for node in chosen})
-    ranges = calibrate(model, entries, manifest.input.name, pictures)
+    ranges = calibrate(model, entries, manifest.input.name, pictures, Histogram)
     copy = type(model)()
     copy.CopyFrom(model)
     _Quantising(copy.graph, {node.name for node in chosen}, ranges).run()

@@ -14,7 +14,9 @@ class Generic:
 
     name = "generic"
     title = "boxes [B,N,4] xyxy in input pixels, scores [B,N,C] in 0..1"
-    end_to_end = False
+
+    def __init__(self, end_to_end: bool = False) -> None:
+        self.end_to_end = end_to_end
 
     def preparation(self, network: Network) -> Preparation:
         return Preparation(pixels=None)

@@ -81,8 +81,8 @@ def test_ranges_are_counted_over_all_pictures(engine: Engine):
     model = load_engine_graph(engine.folder / "model.onnx")
     name = inner_convolutions(model)[0].input[0]
     pictures = rendered(engine.manifest.input.size, 3)
-    together = calibrate(model, [name], "pixels", pictures)[name]
-    alone = [calibrate(model, [name], "pixels", pictures[i : i + 1])[name] for i in range(3)]
+    together = calibrate(model, [name], "pixels", pictures, Histogram)[name]
+    alone = [calibrate(model, [name], "pixels", pictures[i : i + 1], Histogram)[name] for i in range(3)]
     assert together.counts.sum() == sum(one.counts.sum() for one in alone)
     assert together.top >= max(one.top for one in alone)
 

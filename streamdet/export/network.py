@@ -1,0 +1,104 @@
+"""A torch detector as an ONNX network, its outputs named as the graft's generic family wants them."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from streamdet.errors import ConfigError, MissingExtra, ModelRefused
+from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
+from streamdet.models.contract import DetectionModel
+
+OPSET = 18  # the lowest that torch writes; the newest that TensorRT 10 reads is 22
+_INPUT = "pixels"
+_LARGEST_BATCH = 64  # told to the exporter only: nothing of it is baked
+
+
+class _Inference(nn.Module):
+    """The cut as a plain tuple, without what the model does not have."""
+
+    def __init__(self, model: DetectionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor for tensor in self.model(pixels) if tensor is not None)
+
+
+def onnx_of(model: DetectionModel, size: tuple[int, int]) -> Any:
+    """The model's `forward` as an onnx.ModelProto for pictures of one size in batches of any; the model is not touched.
+
+    float [B, 3, H, W] in 0..1 → sd_boxes, sd_scores, and sd_keypoints and sd_masks where the model has them.
+    """
+    refuse_size(model, size)
+    try:
+        import onnxscript  # noqa: F401 - torch's exporter stands on it
+    except ModuleNotFoundError as error:
+        raise MissingExtra("onnxscript", "train", "exporting a model") from error
+    network = inference_copy(model)
+    width, height = size
+    # Two pictures: a batch of one would be taken for a constant.
+    example = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        cut = network(example)
+    present = [CUT_BOXES, CUT_SCORES]
+    present += [name for meaning, name in CUT_EXTRAS.items() if getattr(cut, meaning) is not None]
+    batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                _Inference(network),
+                (example,),
+                dynamo=True,
+                dynamic_shapes={"pixels": {0: batch}},
+                input_names=[_INPUT],
+                output_names=present,
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        raise ModelRefused(
+            f"torch cannot export {type(model).__name__}",
+            expected="a forward without data-dependent shapes",
+            got=str(error).strip().splitlines()[0][:300],
+        ) from error
+    assert program is not None  # it is only where a file was asked for
+    return program.model_proto
+
+
+def inference_copy(model: DetectionModel) -> DetectionModel:
+    """The same on the CPU, in float32 and evaluation mode, to be run without disturbing a training."""
+    return copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval()
+
+
+def refuse_size(model: DetectionModel, size: tuple[int, int]) -> None:
+    """Raise where the network cannot see pictures of that size."""
+    if any(side < model.stride or side % model.stride for side in size):
+        raise ConfigError(
+            "the network cannot take pictures of that size",
+            expected=f"sides that are multiples of {model.stride}",
+            got="{}x{}".format(*size),
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells everybody that torchvision is missing, and warns of its own deprecations."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", (FutureWarning))
+            warnings.simplefilter("ignore", (DeprecationWarning))
+            warnings.simplefilter("ignore", (UserWarning))
+            yield
+    finally:
+        log.setLevel(level)
