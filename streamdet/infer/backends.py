@@ -28,14 +28,14 @@ class Entry:
     """One row of the catalogue."""
 
     why_not: Callable[[], str | None]  # None: it can be tried here
-    open: Callable[[Engine, str | None, TailPlace], Backend]
+    open: Callable[[Engine, str | None, TailPlace, int], Backend]  # the last: on which GPU
     precisions: tuple[str, ...] = get_args(Precision)
 
 
 def _onnx(name: OnnxName) -> Entry:
     return Entry(
         lambda: onnx.why_not(name),
-        lambda engine, precision, tail: OnnxBackend(engine, name, cast(Precision | None, precision), tail),
+        lambda engine, precision, tail, gpu: OnnxBackend(engine, name, cast(Precision | None, precision), tail, gpu),
     )
 
 
@@ -46,12 +46,12 @@ CATALOGUE: dict[str, Entry] = {
     "tensorrt": Entry(
         tensorrt.why_not,
         # The suppression stays in the graph: beside the way back of all candidates it costs nothing.
-        lambda engine, precision, tail: TensorRtBackend(engine, cast(Precision | None, precision)),
+        lambda engine, precision, tail, gpu: TensorRtBackend(engine, cast(Precision | None, precision), gpu),
         PRECISIONS,
     ),
     "openvino": Entry(
         openvino.why_not,
-        lambda engine, precision, tail: OpenVinoBackend(engine, cast(OpenVinoPrecision | None, precision), tail),
+        lambda engine, precision, tail, gpu: OpenVinoBackend(engine, cast(OpenVinoPrecision | None, precision), tail),
         (*get_args(Precision), "bf16"),
     ),
 }
@@ -83,8 +83,9 @@ def open_backend(
     precision: str | None = None,
     tail: TailPlace = "auto",
     shelf: Shelf | None = None,
+    gpu: int = 0,
 ) -> Backend:
-    """An engine on the runtime of that name.
+    """An engine on the runtime of that name, on the first GPU unless another is named.
 
     `auto` takes a GPU where one starts, or else the CPU runtime measured fastest here. It only ever chooses fp32, or
     a precision that the manifest lists as proven on that runtime (`proven_on: ["openvino", "openvino-bf16"]`).
@@ -93,13 +94,13 @@ def open_backend(
     if not isinstance(engine, Engine):
         engine = _engine(engine, shelf or Shelf())
     if name == "auto":
-        return _auto(engine, precision, tail)
+        return _auto(engine, precision, tail, gpu)
     entry = CATALOGUE.get(name)
     if entry is None:
         raise ConfigError("there is no such backend", expected=", ".join(["auto", *CATALOGUE]), got=name)
     if precision is not None and precision not in entry.precisions:
         raise ConfigError(f"{name} has no such precision", expected=", ".join(entry.precisions), got=precision)
-    return entry.open(engine, precision, tail)
+    return entry.open(engine, precision, tail, gpu)
 
 
 def _engine(name: Path | str, shelf: Shelf) -> Engine:
@@ -116,14 +117,14 @@ def _engine(name: Path | str, shelf: Shelf) -> Engine:
     return found
 
 
-def _auto(engine: Engine, precision: str | None, tail: TailPlace) -> Backend:
+def _auto(engine: Engine, precision: str | None, tail: TailPlace, gpu: int) -> Backend:
     for name in _AUTO_GPU:
         reason = CATALOGUE[name].why_not()
         if reason is None and precision in (None, *CATALOGUE[name].precisions):
             # On a GPU fp16 is the faster file, where it was proven there.
             half = precision is None and _may_choose(engine, f"{name}-fp16", "fp16")
             try:
-                return CATALOGUE[name].open(engine, "fp16" if half else precision, tail)
+                return CATALOGUE[name].open(engine, "fp16" if half else precision, tail, gpu)
             except StreamdetError as error:
                 reason = error.line
                 _log.warning("%s is here and does not work: %s; trying the next runtime", name, reason)
@@ -157,7 +158,7 @@ def _cpu_candidates(engine: Engine, precision: str | None, tail: TailPlace) -> d
 
 
 def _opener(entry: Entry, engine: Engine, precision: str, tail: TailPlace) -> Callable[[], Backend]:
-    return lambda: entry.open(engine, precision, tail)
+    return lambda: entry.open(engine, precision, tail, 0)
 
 
 def _may_choose(engine: Engine, label: str, precision: str) -> bool:

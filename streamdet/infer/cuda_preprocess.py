@@ -2,73 +2,139 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.boxes import Placement
-from streamdet.errors import MissingExtra
-from streamdet.frames import Picture
+from streamdet.errors import InferenceFailed, MissingExtra
+from streamdet.frames import DevicePlane, Picture
 from streamdet.infer.layouts import flat_planes
 from streamdet.infer.preprocess import Letterbox, Plan, Warp
 from streamdet.manifest import EngineInput
 
 _BLOCK = (32, 8)  # threads: a warp writes 32 neighbours of a row
+_TABLES_KEPT = 64  # as many as the CPU's twin keeps plans
 
 
-def _library() -> Any:
+def load_library() -> Any:
+    """numba's CUDA; MissingExtra where it is not installed or finds no GPU."""
     try:
         from numba import cuda
     except ImportError as error:
         raise MissingExtra("numba-cuda", "gpu", "preparing pictures on a GPU") from error
+    if not cuda.is_available():
+        missing = MissingExtra("numba-cuda", "gpu", "preparing pictures on a GPU")
+        missing.got = "numba finds no CUDA compiler or driver"
+        raise missing
     return cuda
 
 
-class _Planes:
-    """Room on the GPU for the planes of one picture after the other; copies, and never allocates twice for a size."""
+@contextmanager
+def numba_failures(where: str) -> Iterator[None]:
+    """What numba raises becomes InferenceFailed."""
+    from numba.cuda.cudadrv import driver, error, nvvm
 
-    def __init__(self, library: Any) -> None:
+    names = ("CudaAPIError", "LinkerError", "CudaSupportError", "CudaDriverError", "CudaRuntimeError", "NvvmError")
+    found = (getattr(module, name, None) for module in (driver, error, nvvm) for name in names)
+    kinds: tuple[type[Exception], ...] = tuple(kind for kind in found if isinstance(kind, type))
+    try:
+        yield
+    except kinds as failure:
+        text = str(failure).strip() or type(failure).__name__
+        raise InferenceFailed("preparing pictures on the GPU failed", where=where, got=text[:300]) from failure
+
+
+@functools.cache
+def _kernel(name: str) -> Any:
+    """Compiled once per process; numba loads it on each GPU that it is launched on."""
+    from streamdet.infer import cuda_kernels
+
+    return load_library().jit(getattr(cuda_kernels, name.upper()))(getattr(cuda_kernels, name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """All bytes of a plane on the GPU, gaps between its rows included: what a kernel takes."""
+
+    plane: DevicePlane
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        # No stream is named: the order is kept by Stream.follow_decoders, without a wait.
+        shape = (self.plane.span_bytes,)
+        return {"version": 3, "shape": shape, "typestr": "|u1", "data": (self.plane.pointer, True), "strides": None}
+
+
+class _Room:
+    """Room on the GPU and as much pinned memory: an array is copied through both, allocated only where its size is new.
+
+    What was put must have been read, and the stream waited for, before the next is put.
+    """
+
+    def __init__(self, library: Any, stream: Any) -> None:
         self._cuda = library
-        self._room: list[Any] = [library.device_array(1, np.uint8) for _ in range(3)]
+        self._stream = stream
+        self._there: Any = None
+        self._here: npt.NDArray[Any] = np.zeros(0, np.uint8)
 
-    def upload(self, picture: Picture, stream: Any) -> tuple[Any, Any, Any]:
-        flat = [plane for plane, _ in flat_planes(picture)]
-        placed = []
-        for place, plane in enumerate(flat):
-            if self._room[place].size != plane.size:
-                self._room[place] = self._cuda.device_array(plane.size, np.uint8)
-            self._room[place].copy_to_device(plane, stream=stream)
-            placed.append(self._room[place])
-        return (*placed, *placed, *placed)[:3]  # the kernel always takes three
+    def put(self, array: npt.NDArray[Any]) -> Any:
+        """Queue the copy; the array on the GPU."""
+        if self._there is None or (self._here.shape, self._here.dtype) != (array.shape, array.dtype):
+            self._here = self._cuda.pinned_array(array.shape, array.dtype)
+            self._there = self._cuda.device_array(array.shape, array.dtype)
+        np.copyto(self._here, array)
+        self._there.copy_to_device(self._here, stream=self._stream)
+        return self._there
+
+
+class GpuPlanes:
+    """The planes of one picture as a kernel takes them: where they lie on the GPU, or uploaded."""
+
+    def __init__(self, library: Any, stream: Any = 0, gpu: int | None = None) -> None:
+        self._cuda = library
+        self._gpu = gpu
+        self._rooms = [_Room(library, stream) for _ in range(3)]
+
+    def of(self, picture: Picture) -> tuple[tuple[Any, Any, Any], tuple[int, ...]]:
+        """Three arrays, some of them twice, and the strides of those that there are."""
+        surface = picture.surface if picture.device == self._gpu else None  # another GPU's goes by way of the host
+        if surface is not None:
+            arrays = [self._cuda.as_cuda_array(_Span(plane), sync=False) for plane in surface.planes]
+            strides = tuple(plane.stride_bytes for plane in surface.planes)
+        else:
+            flat = flat_planes(picture)
+            arrays = [room.put(plane) for room, (plane, _) in zip(self._rooms, flat, strict=False)]
+            strides = tuple(stride for _, stride in flat)
+        return (*arrays, *arrays, *arrays)[:3], strides  # the kernel always takes three
 
 
 class CudaLetterbox:
-    """Letterbox on a GPU. One per thread and stream: pictures go through the same memory one after the other."""
+    """Letterbox on a GPU. One per thread and stream."""
 
     def __init__(self, engine_input: EngineInput, stream: Any = 0) -> None:
-        self._cuda = _library()
-        from streamdet.infer import cuda_kernels
-
-        self._kernel = self._cuda.jit(cuda_kernels.LETTERBOX)(cuda_kernels.letterbox)
+        self._cuda = load_library()
+        self._kernel = _kernel("letterbox")
         self._input = engine_input
         self._stream = stream
         self._on_host = Letterbox(engine_input)
-        self._planes = _Planes(self._cuda)
         self._tables: dict[int, tuple[Plan, list[Any]]] = {}
         self._matrices: dict[bytes, Any] = {}
 
-    def write(self, picture: Picture, out: Any) -> Placement:
+    def write(self, picture: Picture, out: Any, planes: GpuPlanes) -> Placement:
         """Queue: fill `out`, a device array [C, H, W], with the picture and padding; where the picture will lie."""
-        plan = self._on_host.plan(picture, tuple(stride for _, stride in flat_planes(picture)))
+        arrays, strides = planes.of(picture)
+        plan = self._on_host.plan(picture, strides)
         placement = plan.placement
-        matrix = self._on_host.matrix(picture)
-        if matrix.tobytes() not in self._matrices:
-            self._matrices[matrix.tobytes()] = self._cuda.to_device(matrix)
         self._kernel[_grid(out), _BLOCK, self._stream](
-            *self._planes.upload(picture, self._stream),
+            *arrays,
             *self._uploaded(plan),
-            self._matrices[matrix.tobytes()],
+            self._matrix(picture),
             out,
             placement.left_px,
             placement.top_px,
@@ -82,41 +148,47 @@ class CudaLetterbox:
         known = self._tables.get(id(plan))
         if known is None or known[0] is not plan:
             tables = (plan.rows, plan.row_weight, plan.columns, plan.column_weight, plan.components)
-            uploaded = [self._cuda.to_device(np.ascontiguousarray(table, np.int32)) for table in tables]
-            if len(self._tables) > 64:
+            if len(self._tables) > _TABLES_KEPT:
                 self._tables.clear()
-            known = self._tables[id(plan)] = (plan, uploaded)
+            known = self._tables[id(plan)] = (plan, [self._to_gpu(table) for table in tables])
         return known[1]
+
+    def _matrix(self, picture: Picture) -> Any:
+        matrix = self._on_host.matrix(picture)
+        key = matrix.tobytes()
+        if key not in self._matrices:
+            self._matrices[key] = self._to_gpu(matrix)
+        return self._matrices[key]
+
+    def _to_gpu(self, table: npt.NDArray[Any]) -> Any:
+        # In the stream that reads it: a copy in the default stream may not have arrived when the kernel starts.
+        return self._cuda.to_device(np.ascontiguousarray(table, np.int32), stream=self._stream)
 
 
 class CudaWarp:
-    """Warp on a GPU. One per thread and stream."""
+    """Warp on a GPU, of one crop at a time until the stream was waited for. One per thread and place in a batch."""
 
     def __init__(self, warp: Warp, stream: Any = 0) -> None:
-        self._cuda = _library()
-        from streamdet.infer import cuda_kernels
-
-        self._kernel = self._cuda.jit(cuda_kernels.WARP)(cuda_kernels.warp)
+        library = load_library()
+        self._kernel = _kernel("warp")
         self._on_host = warp
         self._stream = stream
-        self._planes = _Planes(self._cuda)
+        self._rooms = [_Room(library, stream) for _ in range(4)]
 
-    def write(self, picture: Picture, corners: npt.NDArray[np.float32], out: Any) -> bool:
+    def write(self, picture: Picture, corners: npt.NDArray[np.float32], out: Any, planes: GpuPlanes) -> bool:
         """Queue: fill `out`, a device array [C, h, w], from four corners; False where there is no such view."""
-        view = self._on_host.view(picture, corners)
+        arrays, strides = planes.of(picture)
+        view = self._on_host.view(picture, corners, strides)
         if view is None:
             return False
-        tables = [
-            self._cuda.to_device(np.ascontiguousarray(table, dtype), stream=self._stream)
-            for table, dtype in (
-                (view.plane_shape, np.int32),
-                (view.components, np.int32),
-                (view.homography, np.float32),
-                (view.matrix, np.float32),
-            )
-        ]
-        planes = self._planes.upload(picture, self._stream)
-        self._kernel[_grid(out), _BLOCK, self._stream](*planes, *tables, view.across, view.down, out)
+        tables = (
+            view.plane_shape.astype(np.int32),
+            view.components.astype(np.int32),
+            view.homography.astype(np.float32),
+            view.matrix.astype(np.float32),
+        )
+        uploaded = [room.put(table) for room, table in zip(self._rooms, tables, strict=True)]
+        self._kernel[_grid(out), _BLOCK, self._stream](*arrays, *uploaded, view.across, view.down, out)
         return True
 
 

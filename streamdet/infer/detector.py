@@ -17,7 +17,9 @@ from streamdet.frames import Detections, Frame, Picture
 from streamdet.infer.backends import open_backend
 from streamdet.infer.contract import Backend, Session
 from streamdet.infer.fastest import usable_cores
+from streamdet.infer.gpu_input import GpuLetterbox, gpu_letterbox
 from streamdet.infer.preprocess import Letterbox
+from streamdet.infer.session import GpuSession
 from streamdet.infer.shelf import Engine, Shelf
 
 _log = logging.getLogger(__name__)
@@ -86,6 +88,9 @@ class EngineDetector:
 class EngineWorker:
     """One thread's detector: prepares pictures straight into the session's input, and maps boxes back.
 
+    Where the session is on a GPU they are prepared there, and a picture that lies there is not copied; it stays held
+    until the run is over, whatever becomes of its frame meanwhile.
+
     A row whose box or score is not finite is dropped, counted in `rows_dropped` and logged once: such a row is one
     candidate gone wrong. Scores that are not numbers at all are a network gone wrong: InferenceFailed. (Seen where the
     tail is a kernel; a tail inside the graph does not tell.)
@@ -97,12 +102,12 @@ class EngineWorker:
         self._session = session
         self._limit = detector.batch_limit
         self._letterbox = Letterbox(detector.manifest.input)
+        self._on_gpu: GpuLetterbox | None = gpu_letterbox(detector.manifest.input, session)
         self.rows_dropped = 0
 
     def warm_up(self) -> None:
-        """Run once on what the input holds, so that the first frame does not pay for first times."""
-        self._session.input(1)
-        self._session.run(1)
+        """Run once on a grey picture, so that the first frame does not pay for first times."""
+        self._run([Picture((np.full((16, 16), 128, np.uint8),), "gray")])
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """One answer per frame, in order; more frames than the engine's batch are run in several."""
@@ -112,10 +117,22 @@ class EngineWorker:
         return answers
 
     def _batch(self, frames: Sequence[Frame]) -> list[Detections]:
-        batch = self._session.input(len(frames))
-        placements = [self._letterbox.write(frame.picture, batch[i]) for i, frame in enumerate(frames)]
-        arrays = self._session.run(len(frames))
+        held: list[Picture] = []
+        try:
+            held += (frame.picture.hold() for frame in frames)
+            arrays, placements = self._run(held)
+        finally:
+            for picture in held:
+                picture.release()
         return [self._detections(arrays, i, placement) for i, placement in enumerate(placements)]
+
+    def _run(self, pictures: Sequence[Picture]) -> tuple[Mapping[str, npt.NDArray[Any]], list[Placement]]:
+        if self._on_gpu is not None and isinstance(self._session, GpuSession):
+            placements = self._on_gpu.write(pictures)
+            return self._session.run_prepared(len(pictures)), placements
+        batch = self._session.input(len(pictures))
+        placements = [self._letterbox.write(picture, batch[i]) for i, picture in enumerate(pictures)]
+        return self._session.run(len(pictures)), placements
 
     def _detections(self, arrays: Mapping[str, npt.NDArray[Any]], i: int, placement: Placement) -> Detections:
         n = int(arrays["count"][i])

@@ -1,11 +1,11 @@
-"""ONNX Runtime: on the CPU up to the cut, on the CUDA and TensorRT providers the whole graph."""
+"""ONNX Runtime: on the CPU up to the cut, on the CUDA and TensorRT providers the whole graph (see onnx_gpu.py)."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from streamdet.infer.shelf import Engine
 from streamdet.infer.tail import CUT_SCORES
 from streamdet.manifest import EngineManifest, Precision
 
+if TYPE_CHECKING:
+    from streamdet.infer.onnx_gpu import OnnxGpu
+
+Providers = Sequence[str | tuple[str, dict[str, str]]]
 OnnxName = Literal["onnx-cpu", "onnx-cuda", "onnx-tensorrt"]
 PROVIDERS: dict[OnnxName, str] = {
     "onnx-cpu": "CPUExecutionProvider",
@@ -52,7 +56,12 @@ class OnnxBackend:
     """One engine on ONNX Runtime."""
 
     def __init__(
-        self, engine: Engine, name: OnnxName = "onnx-cpu", precision: Precision | None = None, tail: TailPlace = "auto"
+        self,
+        engine: Engine,
+        name: OnnxName = "onnx-cpu",
+        precision: Precision | None = None,
+        tail: TailPlace = "auto",
+        gpu: int = 0,
     ) -> None:
         self._library = _library(name)
         if PROVIDERS[name] not in self._library.get_available_providers():
@@ -68,7 +77,15 @@ class OnnxBackend:
         self._model, self.tail = model_for(engine.manifest, self._path, place)
         self._lock = threading.Lock()
         self._errors = _errors(self._library)
-        self._shared: Any = self._compile(1)
+        self._gpu: OnnxGpu | None = None
+        if name != "onnx-cpu":
+            from streamdet.infer.onnx_gpu import OnnxGpu
+
+            self._gpu = OnnxGpu(name, gpu)
+        self._shared: Any = self.compiled(1, self._gpu.providers(None) if self._gpu else [self._provider])
+        if self._gpu is not None:
+            # That showed whether it can be had. A session on a GPU compiles one of its own, for its own stream.
+            self._shared = self._gpu
 
     def session(self, threads: int = 1) -> EngineSession:
         """A session with so many threads inside an operator; none of them spins while it waits.
@@ -78,7 +95,9 @@ class OnnxBackend:
         with self._lock:
             if self._shared is None:
                 raise InferenceFailed("the backend is closed", where=self.manifest.name)
-            runtime = self._shared if threads == 1 else self._compile(threads)
+            if self._gpu is not None:
+                return self._gpu.session(self)
+            runtime = self._shared if threads == 1 else self.compiled(threads, [self._provider])
         buffer = input_buffer(self.manifest)
         network = _OnnxNetwork(runtime, buffer, self.manifest, self._errors)
         return EngineSession(self.manifest, buffer, network, with_tail=self.tail == "kernel")
@@ -88,7 +107,8 @@ class OnnxBackend:
         with self._lock:
             self._shared = None
 
-    def _compile(self, threads: int) -> Any:
+    def compiled(self, threads: int, providers: Providers) -> Any:
+        """The model, loaded anew."""
         options = self._library.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -97,13 +117,13 @@ class OnnxBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         try:
-            runtime = self._library.InferenceSession(self._model, options, providers=[self._provider])
+            runtime = self._library.InferenceSession(self._model, options, providers=providers)
         except self._errors as error:
             raise EngineMismatch(
                 "ONNX Runtime cannot load the model",
                 where=self._path,
                 expected=f"a graph that ONNX Runtime {self._library.__version__} runs on {self.name}",
-                got=_first_line(error),
+                got=first_line(error),
             ) from error
         if runtime.get_providers()[0] != self._provider:  # ONNX Runtime falls back in silence
             raise EngineMismatch(
@@ -116,6 +136,14 @@ class OnnxBackend:
         inputs, outputs = ([_port(node) for node in nodes] for nodes in (runtime.get_inputs(), runtime.get_outputs()))
         refuse_misfit(self.manifest, self._path, inputs, outputs, CUT_SCORES if self.tail == "kernel" else None)
         return runtime
+
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What ONNX Runtime raises."""
+        return self._errors
+
+    def run_options(self) -> Any:
+        """A record of how one run goes."""
+        return self._library.RunOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +178,7 @@ class _OnnxNetwork:
                 bound = self._bound[size] = self._bind(size)
             self._runtime.run_with_iobinding(bound.binding)
         except self._errors as error:
-            raise InferenceFailed("ONNX Runtime failed", where=self._manifest.name, got=_first_line(error)) from error
+            raise InferenceFailed("ONNX Runtime failed", where=self._manifest.name, got=first_line(error)) from error
         return bound.outputs if n == size else {name: array[:n] for name, array in bound.outputs.items()}
 
     def _bind(self, size: int) -> _Bound:
@@ -184,5 +212,6 @@ def _errors(library: Any) -> tuple[type[Exception], ...]:
     return tuple(kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of what it says; the rest is where in its source code."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -89,13 +89,12 @@ class Letterbox:
 
     def plan(self, picture: Picture, strides: tuple[int, ...]) -> Plan:
         """The tables for pictures of this size and format, whose planes' rows lie so many bytes apart."""
-        stored = picture.planes[0].shape[:2]
-        key = (stored, picture.format, picture.rotation, strides)
+        size = picture.stored_size
+        key = (size, picture.format, picture.rotation, strides)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) == _PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-            size = (stored[1], stored[0])
             plan = self._plans[key] = _plan(self._input, size, picture.format, picture.rotation, strides)
         return plan
 
@@ -181,25 +180,28 @@ class Warp:
         What lies beyond the picture repeats its edge. Where the crop shrinks, up to 4 × 4 samples are averaged. False,
         and nothing written, where the corners do not span a convex quadrilateral: there is no such view.
         """
-        view = self.view(picture, corners)
+        flat = flat_planes(picture)
+        view = self.view(picture, corners, tuple(stride for _, stride in flat))
         if view is None:
             return False
-        planes = tuple(plane for plane, _ in flat_planes(picture))
+        planes = tuple(plane for plane, _ in flat)
         self._warp((*planes, *planes, *planes)[:3], *view, out)
         return True
 
-    def view(self, picture: Picture, corners: npt.NDArray[np.float32]) -> View | None:
-        """What the kernel is told of a picture and four corners; None where there is no such view."""
+    def view(self, picture: Picture, corners: npt.NDArray[np.float32], strides: tuple[int, ...]) -> View | None:
+        """What the kernel is told of a picture whose planes' rows lie so many bytes apart, and of four corners.
+
+        None where there is no such view.
+        """
         if not _convex(corners):
             return None
         layout = LAYOUTS[picture.format]
-        stored_height, stored_width = picture.planes[0].shape[:2]
-        stored = _as_stored(np.asarray(corners, np.float64), (stored_width, stored_height), picture.rotation)
+        size = picture.stored_size
+        stored = _as_stored(np.asarray(corners, np.float64), size, picture.rotation)
         edges = np.linalg.norm(stored - np.roll(stored, -1, axis=0), axis=1)  # top, right, bottom, left
         width, height = self.size
-        strides = tuple(stride for _, stride in flat_planes(picture))
         return View(
-            _plane_shape(layout, (stored_width, stored_height), strides),
+            _plane_shape(layout, size, strides),
             np.array([(part.plane, part.offset, part.step) for part in layout.components], np.int64),
             _homography(self.size, stored),
             component_matrix(picture, self._colour).astype(np.float64),

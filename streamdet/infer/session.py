@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from streamdet.errors import EngineMismatch, InferenceFailed
 from streamdet.infer.tail import Tail
 from streamdet.manifest import EngineManifest
+
+if TYPE_CHECKING:
+    from streamdet.infer.cuda_calls import Cuda, Stream
 
 
 class Network(Protocol):
@@ -57,6 +60,56 @@ class EngineSession:
         if self._network is not None:
             self._network.close()
         self._network = None
+
+
+class GpuNetwork(Network, Protocol):
+    """A Network whose input is in a GPU's memory; everything it does is queued in its own stream."""
+
+    cuda: Cuda
+    stream: Stream
+    buffer: npt.NDArray[np.uint8]  # pinned: what `run` copies to the GPU
+    input_pointer: int  # on the GPU, as large as the buffer
+
+    def run_prepared(self, n: int) -> Mapping[str, npt.NDArray[Any]]:
+        """As `run`, on what the stream has been given to write at `input_pointer`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInput:
+    """Writable [C, H, W] in a GPU's memory: one picture's place in a batch."""
+
+    pointer: int
+    shape: tuple[int, ...]
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"version": 3, "shape": self.shape, "typestr": "|u1", "data": (self.pointer, False), "strides": None}
+
+
+class GpuSession(EngineSession):
+    """A Session that also takes pictures which were prepared on its GPU; see gpu_input.py.
+
+    Queue in `stream` what fills `place(0)` to `place(n - 1)`, then call `run_prepared(n)`: the only wait is at its end.
+    """
+
+    def __init__(self, manifest: EngineManifest, network: GpuNetwork) -> None:
+        super().__init__(manifest, network.buffer, network, with_tail=False)
+        self._gpu_network = network
+        self.cuda = network.cuda
+        self.stream = network.stream
+
+    def place(self, i: int) -> DeviceInput:
+        """Where picture i of a batch is read; the same memory as long as the session is open."""
+        shape = self._buffer.shape[1:]
+        return DeviceInput(self._gpu_network.input_pointer + i * int(np.prod(shape)), shape)
+
+    def run_prepared(self, n: int) -> Mapping[str, npt.NDArray[Any]]:
+        """What the network says of the n pictures in its places, by meaning."""
+        if self._network is None:
+            raise InferenceFailed("the session is closed")
+        named = self._gpu_network.run_prepared(n)
+        return {meaning: named[name] for meaning, name in self._outputs.items()}
 
 
 def input_buffer(manifest: EngineManifest) -> npt.NDArray[np.uint8]:

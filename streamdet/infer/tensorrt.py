@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from streamdet.errors import EngineMismatch, InferenceFailed, StreamdetError
-from streamdet.infer.session import EngineSession, refuse_misfit
+from streamdet.infer.session import GpuSession, refuse_misfit
 from streamdet.infer.shelf import Engine
 from streamdet.infer.tensorrt_build import build_plan, find_or_build, model_file, probe
 from streamdet.infer.tensorrt_plan import BuildOptions, StoredPlan
@@ -32,8 +32,9 @@ def why_not() -> str | None:
 class TensorRtBackend:
     """One engine on TensorRT. The first use on a machine builds the plan, which takes minutes and says so."""
 
-    def __init__(self, engine: Engine, precision: Precision | None = None) -> None:
-        self._cuda, self._here = probe()
+    def __init__(self, engine: Engine, precision: Precision | None = None, gpu: int = 0) -> None:
+        self._cuda, self._here = probe(gpu)
+        self.gpu = gpu
         self.name = NAME
         self.device: Literal["cpu", "cuda"] = "cuda"
         file, self._model = model_file(engine, BuildOptions(precision=precision))
@@ -45,7 +46,7 @@ class TensorRtBackend:
         self.manifest: EngineManifest = self._within_the_plan(engine.manifest, self._plan)
         refuse_misfit(self.manifest, self._model, self._plan.inputs, self._plan.outputs, None)
 
-    def session(self, threads: int = 1) -> EngineSession:
+    def session(self, threads: int = 1) -> GpuSession:
         """A session with a stream and memory of its own; the GPU has no use for `threads`."""
         from streamdet.infer.tensorrt_session import TensorRtNetwork
 
@@ -53,8 +54,7 @@ class TensorRtBackend:
             plan = self._plan
         if plan is None:
             raise InferenceFailed("the backend is closed", where=self.manifest.name)
-        network = TensorRtNetwork(plan, self._cuda, self.manifest)
-        return EngineSession(self.manifest, network.buffer, network, with_tail=False)
+        return GpuSession(self.manifest, TensorRtNetwork(plan, self._cuda, self.manifest))
 
     def close(self) -> None:
         """Let the plan go; open sessions live on, a stuck one too."""

@@ -36,12 +36,12 @@ _TOLD_EVERY_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-def probe() -> tuple[Cuda, Machine]:
-    """The GPU and what a plan must fit here; MissingExtra or InferenceFailed where something is missing.
+def probe(gpu: int = 0) -> tuple[Cuda, Machine]:
+    """That GPU, current in this thread, and what a plan must fit there; an error says what is missing.
 
     The driver is asked first: TensorRT without one takes the process down.
     """
-    cuda = Cuda()
+    cuda = Cuda(gpu)
     try:
         from streamdet.infer import tensorrt_calls
     except (ImportError, OSError, RuntimeError) as error:  # its loader raises what its libraries raise

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from made_pictures import picture_of
 
 from streamdet.frames import PIXEL_FORMATS, Rotation
-from streamdet.infer.cuda_preprocess import CudaLetterbox, CudaWarp
+from streamdet.infer.cuda_preprocess import CudaLetterbox, CudaWarp, GpuPlanes
 from streamdet.infer.preprocess import Letterbox, Warp
 from streamdet.manifest import EngineInput, Fit
 
@@ -45,7 +45,7 @@ def letterbox_cases() -> dict[str, int]:
         expected = np.full((wanted.channels, 18, 25), 7, np.uint8)
         placement = Letterbox(wanted).write(picture, expected)
         out = cuda.to_device(np.full_like(expected, 9))
-        assert placement == CudaLetterbox(wanted).write(picture, out)
+        assert placement == CudaLetterbox(wanted).write(picture, out, GpuPlanes(cuda))
         apart = np.abs(out.copy_to_host().astype(int) - expected).max()
         found[f"letterbox {pixel_format} {rotation} {size} {colour}"] = int(apart)
     return found
@@ -63,7 +63,7 @@ def warp_cases() -> dict[str, int]:
         expected = np.zeros((1 if colour == "gray" else 3, target[1], target[0]), np.uint8)
         assert warp.write(picture, quadrilateral, expected)
         out = cuda.to_device(np.zeros_like(expected))
-        assert CudaWarp(warp).write(picture, quadrilateral, out)
+        assert CudaWarp(warp).write(picture, quadrilateral, out, GpuPlanes(cuda))
         apart = np.abs(out.copy_to_host().astype(int) - expected).max()
         found[f"warp {pixel_format} {rotation} {size} {colour}"] = int(apart)
     return found
@@ -72,14 +72,14 @@ def warp_cases() -> dict[str, int]:
 def sequence_case() -> dict[str, int]:
     """One letterbox for pictures of changing sizes and formats, as a batch of several streams gives them."""
     wanted = EngineInput(name="x", size=(16, 16))
-    one, other = CudaLetterbox(wanted), Letterbox(wanted)
+    one, other, planes = CudaLetterbox(wanted), Letterbox(wanted), GpuPlanes(cuda)
     apart = 0
     for seed in range(6):
         picture = picture_of(noise(SIZES[seed % 2], seed), ("nv12", "yuv420p", "rgb24")[seed % 3])
         expected = np.zeros((3, 16, 16), np.uint8)
         other.write(picture, expected)
         out = cuda.to_device(np.zeros_like(expected))
-        one.write(picture, out)
+        one.write(picture, out, planes)
         apart = max(apart, int(np.abs(out.copy_to_host().astype(int) - expected).max()))
     return {"a sequence": apart}
 

@@ -297,7 +297,7 @@ def test_a_shape_outside_of_the_profile_is_an_error(engine: Engine, machine: Mak
     backend = open_backend(engine, "tensorrt")
     session = backend.session()
     with pytest.raises(InferenceFailed, match="lies outside of the profile"):
-        session._network._prepare(9)  # type: ignore[union-attr]
+        session._network._prepare(9, copies_in=True)  # type: ignore[union-attr]
 
 
 def test_a_missing_driver_is_a_message_and_tensorrt_is_never_touched(

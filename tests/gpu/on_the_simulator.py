@@ -1,0 +1,235 @@
+"""Pictures prepared on the GPU, in numba's CUDA simulator, on the pretended GPU: run by test_on_the_simulator.py.
+
+The simulator knows neither memory of others nor streams: both are lent to it here. A kernel that is launched is queued
+in the fake driver's stream and runs when somebody waits, so that what it reads must be there by then and not before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from device_pictures import OnGpu
+from fake_cuda import FakeDriver
+from fake_onnxruntime import FakeOnnxRuntime
+from made_pictures import picture_of
+from numba import cuda
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+from pretended import Machine, MakeMachine
+from tiny_engines import parrot
+
+from streamdet.errors import InferenceFailed
+from streamdet.frames import Detections, Frame, Picture
+from streamdet.infer import cuda_preprocess
+from streamdet.infer.detector import EngineDetector, EngineWorker, load_detector
+from streamdet.infer.gpu_input import GpuWarp
+from streamdet.infer.preprocess import Warp
+
+FORMATS = ("nv12", "p010", "yuv420p", "rgb24", "gray")
+
+
+class Stream:
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+
+class Kernel:
+    """A simulated kernel whose launches wait in a stream of the fake driver."""
+
+    def __init__(self, driver: FakeDriver, simulated: Any) -> None:
+        self._driver, self._simulated = driver, simulated
+
+    def __getitem__(self, launch: Any) -> Any:
+        grid, block, stream = launch
+
+        def queue(*arguments: Any) -> None:
+            assert 0 == self._driver._ready(stream.handle), "the stream is of the GPU that is current"
+            self._driver.enqueue(stream.handle, lambda: self._simulated[grid, block](*arguments))
+
+        return queue
+
+
+@pytest.fixture
+def bench(machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = machine(devices=2)
+
+    def as_cuda_array(thing: Any, sync: bool) -> Any:
+        described = thing.__cuda_array_interface__
+        assert (sync, described["typestr"], described["strides"]) == (False, "|u1", None)
+        shape, (pointer, _) = described["shape"], described["data"]
+        size = int(np.prod(shape))
+        assert made.driver.is_device(pointer, size)
+        memory = (ctypes.c_uint8 * size).from_address(pointer)
+        array = FakeCUDAArray(np.frombuffer(memory, np.uint8).reshape(shape))
+        array.owner = thing
+        return array
+
+    kernel = cuda_preprocess._kernel
+    monkeypatch.setattr(cuda, "as_cuda_array", as_cuda_array, raising=False)
+    monkeypatch.setattr(cuda, "external_stream", Stream, raising=False)
+    monkeypatch.setattr(cuda_preprocess, "_kernel", lambda name: Kernel(made.driver, kernel(name)))
+    return made
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    return parrot(tmp_path / "parrot")
+
+
+@pytest.fixture(params=["tensorrt", "onnx-cuda"])
+def detector(
+    request: pytest.FixtureRequest, bench: Machine, engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> EngineDetector:
+    if request.param == "onnx-cuda":
+        monkeypatch.setitem(sys.modules, "onnxruntime", FakeOnnxRuntime(bench.driver))
+    return load_detector(engine, request.param)
+
+
+def picture(seed: int, pixel_format: str = "nv12", rotation: int = 0) -> Picture:
+    pixels = np.random.default_rng(seed).integers(0, 256, (21, 33, 3), np.uint8)
+    return picture_of(pixels, pixel_format, rotation=rotation)
+
+
+def on_the_cpu(engine: Path, *pictures: Picture) -> list[Detections]:
+    detector = load_detector(engine, "onnx-cpu", tail="graph")
+    worker = detector.worker()
+    return worker.detect([Frame("s", 0, 0.0, each) for each in pictures])
+
+
+def same(wanted: list[Detections], got: list[Detections]) -> None:
+    assert len(wanted) == len(got)
+    for one, other in zip(wanted, got, strict=True):
+        assert np.array_equal(one.xyxy, other.xyxy)
+        assert np.array_equal(one.score, other.score)
+
+
+def prepares_on_the_gpu(worker: EngineWorker) -> bool:
+    return worker._on_gpu is not None
+
+
+def test_a_batch_of_surfaces_and_host_pictures_is_answered_as_on_the_cpu_and_nothing_is_copied_back(
+    detector: EngineDetector, engine: Path, bench: Machine
+):
+    worker = detector.worker()
+    assert prepares_on_the_gpu(worker)
+    made = [OnGpu(bench.driver, picture(1)), OnGpu(bench.driver, picture(2, "p010", rotation=90))]
+    host = [picture(3, "yuv420p"), picture(4, "rgb24", rotation=180)]
+    frames = [made[0].frame(), *(Frame("h", 0, 0.0, each) for each in host), made[1].frame()]
+    expected = on_the_cpu(engine, picture(1), *host, picture(2, "p010", rotation=90))
+    same(expected, worker.detect(frames))
+    assert [0, 0] == [each.downloads for each in made]
+    worker.close()
+
+
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_each_format_is_answered_as_on_the_cpu(pixel_format: str, engine: Path, bench: Machine):
+    worker = load_detector(engine, "tensorrt").worker()
+    made = OnGpu(bench.driver, picture(7, pixel_format))
+    same(on_the_cpu(engine, picture(7, pixel_format)), worker.detect([made.frame()]))
+    assert 0 == made.downloads
+
+
+def test_a_steady_state_waits_once_per_batch_and_allocates_nothing(detector: EngineDetector, bench: Machine):
+    worker = detector.worker()
+    frames = [OnGpu(bench.driver, picture(i)).frame() for i in range(3)]
+    worker.detect(frames)
+    before = bench.driver.allocated()
+    bench.driver.calls.clear()
+    worker.detect(frames)
+    worker.detect(frames)
+    assert before == bench.driver.allocated()
+    assert 2 == sum("Synchronize" in call for call in bench.driver.calls)
+    assert not any("Memcpy" in call and "HtoD" in call for call in bench.driver.calls)
+
+
+def test_what_a_decoder_has_not_finished_writing_is_waited_for_on_the_gpu(
+    detector: EngineDetector, engine: Path, bench: Machine
+):
+    worker = detector.worker()
+    expected = on_the_cpu(engine, picture(5))
+    made, finished = OnGpu(bench.driver, picture(6)), OnGpu(bench.driver, picture(5))
+
+    def write() -> None:
+        for target, source in zip(made.picture.surface.planes, finished.picture.surface.planes, strict=True):
+            ctypes.memmove(target.pointer, source.pointer, source.span_bytes)
+
+    bench.driver.decode(0, write)
+    same(expected, worker.detect([made.frame()]))
+
+
+def test_a_surface_stays_until_the_run_is_over_though_its_frame_was_given_up(detector: EngineDetector, bench: Machine):
+    if detector.backend_name != "tensorrt":
+        pytest.skip("the fake that can be held is TensorRT's")
+    worker = detector.worker()
+    made = OnGpu(bench.driver, picture(1))
+    bench.faults.hold = held = threading.Event()
+    thread = threading.Thread(target=lambda: worker.detect([made.frame()]))
+    thread.start()
+    assert bench.faults.holding.wait(10)
+    made.picture.release()  # the lane has given up waiting
+    assert 0 == made.released
+    held.set()
+    thread.join()
+    assert 1 == made.released
+
+
+def test_a_gpu_that_is_lost_in_the_middle_fails_the_batch_and_keeps_no_picture(
+    detector: EngineDetector, bench: Machine
+):
+    worker = detector.worker()
+    made = [OnGpu(bench.driver, picture(i)) for i in range(2)]
+    worker.detect([each.frame() for each in made])
+    bench.driver.lose(0)
+    with pytest.raises(InferenceFailed, match="ILLEGAL_ADDRESS"):
+        worker.detect([each.frame() for each in made])
+    for each in made:
+        each.picture.release()
+    assert [1, 1] == [each.released for each in made]
+    worker.close()
+
+
+def test_a_picture_on_another_gpu_goes_by_way_of_the_host(bench: Machine, engine: Path):
+    detector = load_detector(engine, "tensorrt")
+    worker = detector.worker()
+    made = OnGpu(bench.driver, picture(9), gpu=1)
+    same(on_the_cpu(engine, picture(9)), worker.detect([made.frame()]))
+    assert 1 == made.downloads
+
+
+def test_crops_of_a_surface_are_cut_where_it_lies_and_those_of_a_host_picture_on_the_cpu(
+    detector: EngineDetector, bench: Machine
+):
+    session = detector._backend.session()
+    width, height = detector.manifest.input.size
+    crops = GpuWarp((width, height), "rgb", session)
+    made = OnGpu(bench.driver, picture(11))
+    corners = np.array([[3, 2], [28, 4], [30, 18], [2, 17]], np.float32)
+    nowhere = np.zeros((4, 2), np.float32)
+    both = [(made.picture, corners), (picture(12), corners), (made.picture, nowhere)]
+    assert [True, True, False] == crops.write(both)
+    session.stream.wait()
+    for i, seed in enumerate((11, 12)):
+        expected = np.zeros((3, height, width), np.uint8)
+        Warp((width, height), "rgb").write(picture(seed), corners, expected)
+        got = np.frombuffer(ctypes.string_at(session.place(i).pointer, expected.size), np.uint8)
+        assert np.abs(got.reshape(expected.shape).astype(int) - expected).max() <= 1
+    assert 0 == made.downloads
+    session.close()
+
+
+def test_everything_is_given_back(detector: EngineDetector, bench: Machine):
+    worker = detector.worker()
+    made = OnGpu(bench.driver, picture(1))
+    worker.detect([made.frame()])
+    made.picture.release()
+    worker.close()
+    del worker
+    gc.collect()
+    assert {} == bench.driver.device
+    assert {} == bench.driver.streams
