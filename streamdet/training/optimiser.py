@@ -1,0 +1,65 @@
+"""What moves the weights: an optimiser over the parameters that learn, and a step that broken numbers cannot spoil."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class OptimiserOptions(BaseModel):
+    """How the weights are moved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Annotated[Literal["sgd", "adamw"], Field(description="SGD with Nesterov's momentum, or AdamW.")] = "sgd"
+    rate: Annotated[float, Field(gt=0, description="Learning rate at its height, for one step of the whole batch.")] = (
+        0.01
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Of SGD; AdamW's first beta.")] = 0.937
+    weight_decay: Annotated[float, Field(ge=0, description="On weights only: never on norms and biases.")] = 5e-4
+    clip_norm: Annotated[float, Field(gt=0, description="Gradients longer than this are shortened to it.")] = 10.0
+    warm_up_share: Annotated[float, Field(ge=0, lt=1, description="Of a phase's steps: the rate rises from 0.")] = 0.05
+    warm_up_steps: Annotated[int, Field(ge=0, description="The rise takes no more steps than this.")] = 1000
+    final_ratio: Annotated[float, Field(ge=0, le=1, description="The rate's end, as a part of its height.")] = 0.05
+    schedule: Annotated[
+        Literal["cosine", "linear"], Field(description="How the rate falls from its height to its end.")
+    ] = "cosine"
+
+
+def build_optimiser(model: nn.Module, options: OptimiserOptions) -> torch.optim.Optimizer:
+    """Over what learns in this phase: weights decay, norms and biases do not."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [each for each in learning if each.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [each for each in learning if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if options.kind == "sgd":
+        nesterov = options.momentum > 0
+        return torch.optim.SGD(groups, lr=options.rate, momentum=options.momentum, nesterov=nesterov, fused=True)
+    return torch.optim.AdamW(groups, lr=options.rate, betas=(options.momentum, 0.999), fused=True)
+
+
+def take_step(optimiser: torch.optim.Optimizer, rate: float, clip_norm: float) -> tuple[Tensor, Tensor]:
+    """Shorten the gradients and move the weights, unless the gradients are not numbers → their length, and whether so.
+
+    Both stay on the device: the optimisers are told with a tensor whether to move, and nothing waits for the answer.
+    """
+    gradients = [
+        parameter.grad
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+        if parameter.grad is not None
+    ]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    broken = ~torch.isfinite(norm)
+    # A broken norm would turn every gradient into NaN here; they are thrown away anyway.
+    torch._foreach_mul_(gradients, (clip_norm / (norm + 1e-6)).clamp(max=1.0))
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.found_inf = broken.float()  # type: ignore[attr-defined] # how torch's own gradient scaler says it
+    optimiser.step()
+    return norm, broken

@@ -1,0 +1,130 @@
+"""TrainOptions: one training, wholly described; what a file under configs/training/ holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from streamdet.datasets.catalogue import DataSpec
+from streamdet.models.catalogue import ModelOptions
+from streamdet.training.augment.options import AugmentOptions
+from streamdet.training.optimiser import OptimiserOptions
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _parsed(value: Any) -> Any:
+    return DataSpec.parse(value) if isinstance(value, str) else value
+
+
+def _square(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+Data = Annotated[DataSpec, BeforeValidator(_parsed)]
+Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataOptions(_Section):
+    """Labelled pictures: PATH:SPLIT?key=value, or the same as keys and values."""
+
+    train: Annotated[Data, Field(description="Pictures to learn from.")]
+    valid: Annotated[Data, Field(description="Pictures to choose the best weights by; never learnt from.")]
+    test: Annotated[Data | None, Field(description="Pictures scored once, at the end, with the best weights.")] = None
+
+
+class EvaluationOptions(_Section):
+    """How often the model is scored, and what follows from it."""
+
+    times: Annotated[int, Field(ge=1, description="Over the whole training, evenly.")] = 20
+    from_share: Annotated[Share, Field(description="Not before this share: the beginning scores nothing.")] = 0.1
+    nms_iou: Annotated[
+        float,
+        Field(gt=0, le=1, description="Overlap above which the weaker answer goes; engines are exported with it."),
+    ] = 0.6
+    patience: Annotated[
+        int | None, Field(ge=1, description="End after so many scorings without a better one. None: never early.")
+    ] = None
+
+
+class AverageOptions(_Section):
+    """The moving average of the weights."""
+
+    horizon: Annotated[float, Field(gt=0, le=1, description="As a share of all steps: what is averaged over.")] = 0.05
+    decay_at_most: Annotated[float, Field(gt=0, lt=1, description="However long the training is.")] = 0.9998
+
+
+class TrainOptions(_Section):
+    """One training."""
+
+    data: DataOptions
+    model: Annotated[ModelOptions, Field(description="The network; `family` says which.")]
+    size: Annotated[
+        tuple[Side, Side],
+        BeforeValidator(_square),
+        Field(description="Width and height of the input, or one for both."),
+    ] = (640, 640)
+    pictures: Annotated[int | None, Field(ge=1, description="The budget: pictures seen, repeats counted.")] = None
+    epochs: Annotated[float | None, Field(gt=0, description="The budget, as times that each picture is seen.")] = None
+    at_least_steps: Annotated[
+        int, Field(ge=0, description="With epochs: a small data set is seen until so many steps are taken.")
+    ] = 0
+    batch: Annotated[int, Field(ge=1, description="Pictures at once, over all processes.")] = 16
+    accumulate: Annotated[int, Field(ge=1, description="Batches whose gradients make one step.")] = 1
+    augment: AugmentOptions = AugmentOptions()
+    optimiser: OptimiserOptions = OptimiserOptions()
+    average: AverageOptions = AverageOptions()
+    small_share: Annotated[Share, Field(description="Share of the steps at the beginning with small pictures.")] = 0.0
+    small_ratio: Annotated[float, Field(gt=0, le=1, description="How small these are.")] = 0.5
+    plain_share: Annotated[Share, Field(description="Share of the steps at the end without mosaic and mixup.")] = 0.1
+    multi_scale: Annotated[
+        float, Field(ge=0, lt=1, description="Each step at a size of its own, up to this share smaller or larger.")
+    ] = 0.0
+    evaluation: EvaluationOptions = EvaluationOptions()
+    precision: Annotated[
+        Precision, Field(description="auto: bf16 where the machine computes in it, fp32 elsewhere.")
+    ] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: a GPU if there is one.")] = "auto"
+    threads: Annotated[int | None, Field(ge=1, description="CPU threads of torch; None: one per core.")] = None
+    workers: Annotated[
+        int | None,
+        Field(ge=0, le=64, description="Processes that prepare pictures; 0: a thread. None: what suits the device."),
+    ] = None
+    seed: Annotated[int, Field(ge=0, description="The same seed, the same result.")] = 0
+    checkpoint_s: Annotated[float, Field(ge=0, description="Seconds from one checkpoint to the next.")] = 300.0
+    broken_at_most: Annotated[
+        int, Field(ge=1, description="Steps in a row that may give no finite numbers; then it is given up.")
+    ] = 20
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> TrainOptions:
+        if (self.pictures is None) == (self.epochs is None):
+            raise ValueError("say either `pictures` or `epochs`: how much is learnt")
+        return self
+
+    @property
+    def per_step(self) -> int:
+        """Pictures that one step of the optimiser sees."""
+        return self.batch * self.accumulate
+
+    def steps(self, pictures: int) -> int:
+        """Steps of the whole training, with so many pictures to learn from."""
+        if self.pictures is not None:
+            return max(1, round(self.pictures / self.per_step))
+        assert self.epochs is not None
+        return max(1, self.at_least_steps, round(self.epochs * pictures / self.per_step))
+
+    def small_size(self) -> tuple[int, int]:
+        """The size of the beginning, in the network's strides."""
+        width, height = (max(32, round(side * self.small_ratio / 32) * 32) for side in self.size)
+        return width, height
+
+    def learnt_from(self) -> dict[str, Any]:
+        """What decides the result: all but how fast it is computed and how often it is saved."""
+        return self.model_dump(mode="json", exclude={"workers", "threads", "checkpoint_s"})

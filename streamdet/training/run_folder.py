@@ -1,0 +1,130 @@
+"""What a training leaves behind, and goes on from: one folder.
+
+run/
+├── config.yaml     the options, all of them
+├── last.pt         the checkpoint
+├── best.pt         the weights that scored best
+├── metrics.csv     losses, rates and scores by step
+├── log.txt         what was said
+├── tensorboard/    the same for TensorBoard
+├── plots/          curves, confusion, best and worst pictures
+├── scores.json     every figure of the best weights
+└── CARD.md         all of it on one page
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+import yaml
+
+from streamdet.errors import ConfigError
+from streamdet.models.weights import WEIGHTS, write_whole
+from streamdet.training.checkpoint import CHECKPOINT
+from streamdet.training.tensorboard import Board
+
+Row = Mapping[str, float | str]
+
+_FIXED = ("step", "pictures", "seconds")
+
+
+class RunFolder:
+    """The places of a run's files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.checkpoint = path / CHECKPOINT
+        self.best = path / WEIGHTS
+        self.metrics = path / "metrics.csv"
+        self.log = path / "log.txt"
+        self.tensorboard = path / "tensorboard"
+        self.plots = path / "plots"
+        self.scores = path / "scores.json"
+        self.card = path / "CARD.md"
+
+    def begin(self, options: Mapping[str, Any]) -> None:
+        """Make the folder; ConfigError where it already holds a training."""
+        if self.checkpoint.exists() or self.config.exists():
+            raise ConfigError(
+                "there is already a training in this folder",
+                where=self.path,
+                hint=f"streamdet train --resume {self.path}, or another --out",
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(dict(options), sort_keys=False, allow_unicode=True)
+            write_whole(self.config, lambda file: file.write(text.encode()))
+        except OSError as error:
+            raise ConfigError("the run's folder cannot be written", where=self.path, got=error.strerror) from error
+
+
+class Metrics:
+    """metrics.csv and TensorBoard: one row per report, a column per name, in the order in which names appeared."""
+
+    def __init__(self, folder: RunFolder, step: int, *, writes: bool = True) -> None:
+        """`step` is where it goes on: rows beyond it were written by an attempt that did not save them.
+
+        Of several processes only the first one `writes`.
+        """
+        self._path = folder.metrics
+        self._file: TextIO | None = None
+        self._board: Board | None = None
+        if not writes:
+            return
+        rows = [row for row in read_metrics(folder) if float(row["step"]) <= step]
+        self._columns = list(rows[0]) if rows else list(_FIXED)
+        self._rewrite(rows)
+        self._file = self._path.open("a", newline="", encoding="utf-8")
+        self._board = Board(folder.tensorboard, step)
+
+    def write(self, row: Row) -> None:
+        """Append one; a column that was not there before is added to the file."""
+        if self._file is None or self._board is None:
+            return
+        if any(name not in self._columns for name in row):
+            self._file.close()
+            self._columns += [name for name in row if name not in self._columns]
+            self._rewrite(_rows(self._path))
+            self._file = self._path.open("a", newline="", encoding="utf-8")
+        csv.writer(self._file).writerow([_text(row.get(name, "")) for name in self._columns])
+        self._file.flush()
+        self._board.write(row)
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self._path, lambda file: file.write(text.getvalue().encode()))
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        if self._file is not None and self._board is not None:
+            self._file.close()
+            self._board.close()
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def read_metrics(folder: RunFolder) -> list[dict[str, str]]:
+    """The rows so far, as text; none where there is no file."""
+    return _rows(folder.metrics) if folder.metrics.exists() else []
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _text(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
