@@ -6,6 +6,7 @@ import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -86,7 +87,10 @@ def check_pixels(sample: Sample, within_px: float = 2.0, hidden: bool = False) -
         rows = sample.objects.class_id == class_id
         if rows.sum() > 1:  # several rectangles of one colour
             continue
-        y, x = np.nonzero(pixels_of(sample.rgb, int(class_id)))
+        seen = pixels_of(sample.rgb, int(class_id)).astype(np.uint8)
+        if hidden:  # where two colours meet in a soft seam, a third may be seen
+            seen = cv2.morphologyEx(seen, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        y, x = np.nonzero(seen)
         if len(x) < 12:
             continue
         box = sample.objects.xyxy[rows][0]

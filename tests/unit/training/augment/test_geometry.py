@@ -181,3 +181,11 @@ def test_the_letterbox_is_a_matrix_too() -> None:
 def test_ignored_objects_stay_ignored() -> None:
     objects = replace(half_out(), ignored=np.ones(3, np.bool_))
     assert move_objects(objects, np.eye(3), SIZE, KEEP_ALL).ignored.all()
+
+
+def test_a_mask_of_whole_pixels_is_exact() -> None:
+    objects = drawn(1, seed=5).entries[0].objects
+    for mask, (left, top, right, bottom) in zip(masks_of(objects, (96, 72)), objects.xyxy.astype(int), strict=True):
+        expected = np.zeros((72, 96), np.uint8)
+        expected[top:bottom, left:right] = 1
+        assert np.array_equal(expected, mask)
