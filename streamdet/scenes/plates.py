@@ -1,4 +1,4 @@
-"""The face of a number plate: a flat picture with the boxes of its characters."""
+"""The face of a number plate: a flat picture, its text, and the exact place of every character."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.plate_formats import PlateFormat, Rgb
-from streamdet.scenes.glyphs import FAMILIES, GlyphFamily, draw_line, line_width
+from streamdet.plate_formats import PlateFormat, plain_text
+from streamdet.scenes import plate_parts as parts
+from streamdet.scenes.alphabets import Alphabet, Mask, StrokeAlphabet
+from streamdet.scenes.dice import Dice
+from streamdet.scenes.lettering import Setting, Sheet, lay, natural_width, set_line
 from streamdet.scenes.truth import Bgr
 
 PX_PER_MM = 1.2
@@ -21,110 +24,99 @@ class PlateArt:
     """A plate as seen from straight ahead."""
 
     bgr: Bgr
-    text: str  # without blanks
+    text: str  # letters and digits, top line first
     size_m: tuple[float, float]
     characters_xyxy: npt.NDArray[np.float32]  # [len(text), 4], pixels of `bgr`
     format_key: str
+    style: str  # the alphabet's name
+    line_of: tuple[int, ...]  # [len(text)]: the line of each character, 0 above
+    ink: Mask  # [h, w]: coverage of its characters, as they were before dirt
+    cell: Mask  # [h, w]: 1 + the number of the character that this place belongs to; 0: none
+
+    @property
+    def glyph_height_px(self) -> float:
+        """Of its characters in `bgr`."""
+        return float((self.characters_xyxy[:, 3] - self.characters_xyxy[:, 1]).mean())
 
 
-def draw_plate(plate: PlateFormat, random: np.random.Generator, *, rear: bool = False) -> PlateArt:
-    """A clean or slightly dirty plate with random text of this format."""
-    width, height = (round(side * PX_PER_MM) for side in plate.size_mm)
-    ground = plate.rear_ground if rear and plate.rear_ground is not None else plate.ground
-    face = np.empty((height, width, 3), np.uint8)
-    face[:] = ground[::-1]
-    left, right, top = _band(face, plate)
-    lines = plate.draw(random)
-    mask = np.zeros((height, width), np.uint8)
-    boxes = [
-        _write(mask, line, plate, (left, right, *span))
-        for line, span in zip(lines, _rows(lines, top, height), strict=True)
-    ]
-    _ink(face, mask, plate.ink)
-    if plate.seals:
-        _seals(face, boxes[0], len(lines[0].split(" ")[0]))
-    _wear(face, plate, random)
-    text = "".join(lines).replace(" ", "")
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a plate is drawn."""
+
+    alphabet: Alphabet | None = None  # None: the one of its format
+    px_per_mm: float = PX_PER_MM
+    rear: bool = False
+    free: bool = False  # any characters in place of what the format's grammar allows
+    variety: float = 0.35  # 0 clean and as the law has it; 1 everything that happens to plates
+
+
+def draw_plate(
+    plate: PlateFormat, random: np.random.Generator, *, rear: bool = False, look: Look | None = None
+) -> PlateArt:
+    """A plate with random text of this format; by default clean or slightly dirty."""
+    look = look or Look(rear=rear)
+    dice = Dice(random)
+    width = round(plate.size_mm[0] * look.px_per_mm)
+    height = round(plate.size_mm[1] * look.px_per_mm * (1 + dice.normal(0.03) * look.variety))
+    lines = plate.draw(random, free=look.free)
+    alphabet = look.alphabet or StrokeAlphabet(plate.glyphs)
+    face = parts.ground(plate, (width, height), dice, look)
+    area = parts.band(face, plate, alphabet, dice)
+    area = parts.headings(face, plate, alphabet, area, dice) if plate.headings else area
+    sheet = _written(lines, plate, alphabet, (width, height), area, dice, look)
+    ink = parts.ink_colour(plate, dice, look)
+    inked = parts.worn_ink(sheet.ink, dice, look)
+    lay(face, cv2.max(inked, sheet.other), (0, 0), ink)
+    if dice.chance(0.7):
+        parts.emboss(face, sheet.ink, dice.between(4, 26))
+    if plate.seals or (look.free and dice.chance(0.1)):
+        parts.seals(face, sheet, dice)
+    parts.border(face, plate, ink, dice, look)
+    parts.screws(face, dice, look)
+    parts.wear(face, dice, look)
     size_m = (plate.size_mm[0] / 1000, plate.size_mm[1] / 1000)
-    return PlateArt(face, text, size_m, np.concatenate(boxes), plate.key)
+    return PlateArt(
+        face,
+        plain_text(lines),
+        size_m,
+        np.array(sheet.boxes, np.float32).reshape(-1, 4),
+        plate.key,
+        alphabet.name,
+        tuple(sheet.line_of),
+        sheet.ink,
+        sheet.cell,
+    )
 
 
-def _band(face: Bgr, plate: PlateFormat) -> tuple[float, float, float]:
-    """Paint the coloured strips; answers what is left for the text: left, right, top."""
-    height, width = face.shape[:2]
-    colour = plate.band_colour[::-1]
-    strip = round(42 * PX_PER_MM)
-    if plate.band == "top":
-        strip = round(28 * PX_PER_MM)
-        face[:strip] = colour
-        return 0.0, float(width), float(strip)
-    if plate.band in ("left", "both"):
-        face[:, :strip] = colour
-        centre = (strip // 2, round(height * 0.34))
-        for angle in np.deg2rad(np.arange(0, 360, 30)):
-            star = (round(centre[0] + 14 * np.cos(angle)), round(centre[1] + 14 * np.sin(angle)))
-            cv2.circle(face, star, 2, (60, 210, 250), -1, cv2.LINE_AA)
-        mask = np.zeros(face.shape[:2], np.uint8)
-        code_height = height * 0.2
-        code_width = line_width(plate.country, FAMILIES["road"], code_height, 0)
-        draw_line(
-            mask,
-            plate.country,
-            FAMILIES["road"],
-            left=(strip - code_width) / 2,
-            top=height * 0.68,
-            height=code_height,
-            group_gap=0,
-        )
-        _ink(face, mask, (245, 245, 245))
-    if plate.band == "both":
-        face[:, width - strip :] = colour
-        return float(strip), float(width - strip), 0.0
-    return (float(strip) if plate.band == "left" else 0.0), float(width), 0.0
-
-
-def _rows(lines: tuple[str, ...], top: float, height: int) -> list[tuple[float, float]]:
-    """Top and bottom of the strip that each line may fill."""
-    edges = np.linspace(top, height, len(lines) + 1)
-    return [(float(a), float(b)) for a, b in itertools.pairwise(edges)]
-
-
-def _write(
-    mask: npt.NDArray[np.uint8], line: str, plate: PlateFormat, area: tuple[float, float, float, float]
-) -> npt.NDArray[np.float32]:
-    left, right, top, bottom = area
-    family: GlyphFamily = FAMILIES[plate.glyphs]
-    height = min(plate.glyph_height_mm * PX_PER_MM, (bottom - top) * 0.86)
-    gap = height * (0.62 if plate.seals else 0.34)
+def _written(
+    lines: tuple[str, ...],
+    plate: PlateFormat,
+    alphabet: Alphabet,
+    size: tuple[int, int],
+    area: tuple[float, float, float, float],
+    dice: Dice,
+    look: Look,
+) -> Sheet:
+    """All lines, of one weight and height, each in its strip of the area."""
+    sheet = Sheet.blank(size[1], size[0])
+    left, top, right, bottom = area
+    strips = np.linspace(top, bottom, len(lines) + 1)
+    height = min(
+        plate.glyph_height_mm * look.px_per_mm * (1 + dice.normal(0.04) * look.variety), 0.86 * strips[1] - 0.86 * top
+    )
+    weight = 2 if look.variety < 0.5 else dice.whole(0, 4)
+    gap = alphabet.gap_ratio * height * dice.between(1 - 0.25 * look.variety, 1 + 0.35 * look.variety)
+    group_gap = height * (0.62 if plate.seals else dice.between(0.3, 0.42))
+    spread = dice.random.random() ** 2 * look.variety
+    number = dice.whole(0, 1000)
     margin = height * 0.16
-    natural = line_width(line, family, height, gap)
-    squeeze = min(1.0, (right - left - 2 * margin) / natural)
-    x = left + (right - left - natural * squeeze) / 2
-    y = top + (bottom - top - height) / 2
-    return draw_line(mask, line, family, left=x, top=y, height=height, group_gap=gap, squeeze=squeeze).xyxy
-
-
-def _ink(face: Bgr, mask: npt.NDArray[np.uint8], ink: Rgb) -> None:
-    left, top, width, height = cv2.boundingRect(mask)
-    part = face[top : top + height, left : left + width]
-    share = (mask[top : top + height, left : left + width].astype(np.float32) / 255)[:, :, None]
-    part[:] = (part + (np.array(ink[::-1], np.float32) - part) * share + 0.5).astype(np.uint8)
-
-
-def _seals(face: Bgr, boxes: npt.NDArray[np.float32], first_group: int) -> None:
-    x = round(float(boxes[first_group - 1, 2] + boxes[first_group, 0]) / 2)
-    top, bottom = float(boxes[0, 1]), float(boxes[0, 3])
-    radius = round((bottom - top) * 0.2)
-    for y, colour in ((top + radius, (80, 150, 70)), (bottom - radius, (190, 190, 195))):
-        cv2.circle(face, (x, round(y)), radius, colour, -1, cv2.LINE_AA)
-        cv2.circle(face, (x, round(y)), radius, (90, 90, 90), 1, cv2.LINE_AA)
-
-
-def _wear(face: Bgr, plate: PlateFormat, random: np.random.Generator) -> None:
-    """The rim, two screws and a film of dirt that thickens downwards."""
-    height, width = face.shape[:2]
-    cv2.rectangle(face, (2, 2), (width - 3, height - 3), plate.ink[::-1], 2, cv2.LINE_AA)
-    dirt = cv2.resize(random.uniform(0, 1, (4, 10)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    film = float(random.uniform(0, 0.28)) * dirt * np.linspace(0.3, 1, height, dtype=np.float32)[:, None]
-    film = np.clip(film, 0, 1)[:, :, None]
-    face[:] = (face + (np.array([88, 100, 108], np.float32) - face) * film).astype(np.uint8)
+    for line, (above, below) in zip(lines, itertools.pairwise(strips.tolist()), strict=True):
+        setting = Setting(alphabet, weight, height, gap, group_gap, number, 0.012 * height * look.variety)
+        room = right - left - 2 * margin - natural_width(line, setting)
+        if room > 0 and len(line) > 1:
+            wider = min(room * (0.8 if plate.country == "CN" else spread) / (len(line) - 1), height * 0.5)
+            setting = Setting(alphabet, weight, height, gap + wider, group_gap, number, setting.shiver)
+        before = len(sheet.boxes)
+        set_line(sheet, line, setting, (left + margin, above, right - margin, below), dice)
+        sheet.line_of += [len(set(sheet.line_of))] * (len(sheet.boxes) - before)
+    return sheet
