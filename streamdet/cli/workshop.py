@@ -16,6 +16,47 @@ def _eval() -> None:
 
 
 @eval_app.command()
+def detections(
+    engine: Annotated[str, typer.Argument(help="An engine on the shelf, its folder, or the folder of a training.")],
+    data: Annotated[str, typer.Argument(metavar="DATASET", help="Labelled pictures: PATH, or PATH:SPLIT.")],
+    split: Annotated[str | None, typer.Option(help="Which of its lists: train, val, test …")] = None,
+    score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Threshold of what is counted; where F1 is best, if not named.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for scores.json and plots.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead.")] = False,
+    backend: Annotated[str, typer.Option(help="The runtime of an engine.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="The file of an engine that has several.")] = None,
+) -> None:
+    """COCO and VOC average precision, per class and size, confusion, and the best threshold."""
+    import json
+
+    from streamdet.cli.scores import print_scores, progress_bar
+    from streamdet.datasets.catalogue import DataSpec, open_data_set
+    from streamdet.evaluation.detections import score_detections
+    from streamdet.evaluation.plots import draw_all
+    from streamdet.evaluation.predictors import open_predictor
+
+    spec = DataSpec.parse(data)
+    data_set = open_data_set(spec.model_copy(update={"split": split}) if split else spec)
+    predictor = open_predictor(engine, backend, precision)
+    try:
+        with progress_bar(f"scoring {predictor.label}") as progress:
+            scores = score_detections(predictor, data_set, score=score, progress=progress)
+    finally:
+        predictor.close()
+    figures = json.dumps({"detector": predictor.label, **scores.as_json()}, indent=2, ensure_ascii=False)
+    if as_json:
+        typer.echo(figures)
+    else:
+        print_scores(predictor.label, scores)
+    if out is not None:
+        plots = draw_all(scores, data_set, out)
+        (out / "scores.json").write_text(figures + "\n", encoding="utf-8")
+        typer.echo(f"{out}: scores.json, {', '.join(path.name for path in plots)}", err=as_json)
+
+
+@eval_app.command()
 def tracks(
     pred: Annotated[Path, typer.Argument(help="Folder of <sequence>.txt or .csv in the MOTChallenge layout.")],
     gt: Annotated[Path, typer.Argument(help="Folder of <sequence>/gt/gt.txt.")],

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from streamdet.boxes import clip
 from streamdet.datasets.pictures import Rgb
-from streamdet.errors import MissingExtra
+from streamdet.errors import ConfigError, MissingExtra
 from streamdet.frames import Detections, Picture
 from streamdet.infer.detector import load_detector
 from streamdet.infer.preprocess import Letterbox
@@ -23,11 +23,41 @@ if TYPE_CHECKING:
     from streamdet.models.contract import DetectionModel
 
 
+class Scorable(Protocol):
+    """A predictor that says what it is, and can be closed."""
+
+    label: str
+
+    def __call__(self, rgb: Rgb) -> Detections: ...
+
+    def close(self) -> None: ...
+
+
+def open_predictor(name: str, backend: str = "auto", precision: str | None = None) -> Scorable:
+    """An engine by name or folder, or the weights of a training by the run's folder or their file."""
+    path = Path(name).expanduser()
+    if path.suffix != ".pt" and not (path.is_dir() and list(path.glob("*.pt"))):
+        return EnginePredictor(name, backend, precision)
+    if backend != "auto" or precision is not None:
+        raise ConfigError("a training's weights run in torch", where=path, got=f"{backend} {precision or ''}".strip())
+    return trained_predictor(path)
+
+
+def trained_predictor(path: Path) -> TorchPredictor:
+    """The best weights of a run, at the size and suppression that they were chosen with."""
+    from streamdet.models.weights import load_trained
+
+    trained = load_trained(path)
+    nms = Nms(iou=trained.nms_iou, end_to_end=bool(getattr(trained.model, "end_to_end", False)))
+    return TorchPredictor(trained.model, trained.size, trained.classes, nms=nms)
+
+
 class EnginePredictor:
     """An engine on a backend, giving all that its graph gives: everything above its floor."""
 
     def __init__(self, engine: str | Path | Engine, backend: str = "auto", precision: str | None = None) -> None:
         self.detector = load_detector(engine, backend, precision)
+        self.label = f"{self.detector.name} on {self.detector.backend_name} {self.detector.precision}"
 
     def __call__(self, rgb: Rgb) -> Detections:
         return self.detector(rgb, score=0.0)
@@ -62,6 +92,7 @@ class TorchPredictor:
             import torch
         except ModuleNotFoundError as error:
             raise MissingExtra("torch", "train", "running a model in training") from error
+        self.label = f"{type(model).__name__} in torch {next(model.parameters()).device.type}"
         self._torch = torch
         self._model = model
         self._names = tuple(classes)
@@ -82,6 +113,9 @@ class TorchPredictor:
             placement.points_to_frame(arrays["keypoints"][0, :n]) if "keypoints" in arrays else None,
             truncated=int(arrays["truncated"][0]),
         )
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _cut(self) -> Arrays:
         torch, model = self._torch, self._model

@@ -11,21 +11,20 @@ import numpy as np
 
 from streamdet.datasets.samples import DataSet
 from streamdet.errors import ConfigError
+from streamdet.evaluation.laying import laid_out
 from streamdet.export.network import inference_copy, onnx_of
 from streamdet.export.parity import prove_against_torch
-from streamdet.frames import Picture
 from streamdet.graft.agreement import Agreement
 from streamdet.graft.families.contract import Preparation
 from streamdet.graft.families.generic import Generic
-from streamdet.graft.graft import INPUT, graft
+from streamdet.graft.graft import graft
 from streamdet.graft.lint import Finding, lint
 from streamdet.graft.normalisation import RANGES
 from streamdet.graft.pictures import Pixels, rendered
 from streamdet.graft.probe import probe
 from streamdet.graft.shelving import manifest_of, put_on_shelf, refuse_name
-from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.shelf import Engine
-from streamdet.manifest import EngineInput, EngineManifest, Fit, Nms, Provenance
+from streamdet.manifest import EngineInput, EngineManifest, Nms, Provenance
 from streamdet.models.contract import DetectionModel
 
 _RENDERED = 4  # pictures of nothing in particular that are always compared
@@ -106,23 +105,6 @@ def export_model(
     manifest = manifest.model_copy(update={"files": (proven,)})
     folder = put_on_shelf(shelf, manifest, beside, replace=replace_existing, card=card)
     return Exported(Engine(folder, manifest), parity, tuple(lint(built.model)))
-
-
-def input_of(size: tuple[int, int]) -> EngineInput:
-    """How every engine of ours sees a picture; also the trainer's and the evaluation's way."""
-    return EngineInput(name=INPUT, size=size, fit=Fit())
-
-
-def laid_out(data_set: DataSet, wanted: EngineInput, most: int) -> Pixels:
-    """Up to so many of its pictures, evenly spread over it, laid into the input exactly as the runtime does it."""
-    total = len(data_set.entries)
-    chosen = np.unique(np.linspace(0, max(total - 1, 0), min(most, total)).astype(int))
-    width, height = wanted.size
-    batch = np.zeros((len(chosen), wanted.channels, height, width), np.uint8)
-    letterbox = Letterbox(wanted)
-    for row, index in zip(batch, chosen, strict=True):
-        letterbox.write(Picture((np.ascontiguousarray(data_set.read(int(index)).rgb),), "rgb24"), row)
-    return batch
 
 
 def _shown(wanted: EngineInput, pictures: DataSet | None) -> Pixels:

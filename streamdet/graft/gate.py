@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,18 @@ from streamdet.graft.shelving import swap_in
 from streamdet.infer.shelf import Engine
 from streamdet.manifest import EngineFile, Precision, dump_manifest
 
+# Sees the engine as it would stand on the shelf, and says of each runtime whether the new file may be used there.
+Judge = Callable[[Engine, Precision], CheckReport]
 
-def add_file(engine: Engine, precision: Precision, model: Any, pictures: Path | None = None) -> CheckReport:
-    """Put `model` beside the engine's other files, checked on every runtime that works here and marked accordingly.
 
-    Refused, the engine left as it was, where a runtime differs with the new file. `pictures` should show what the
-    engine finds: on rendered ones too little may be found to prove anything, and then no runtime is marked.
+def add_file(
+    engine: Engine, precision: Precision, model: Any, pictures: Path | None = None, judge: Judge | None = None
+) -> CheckReport:
+    """Put `model` beside the engine's other files, judged on every runtime that works here and marked accordingly.
+
+    Refused, the engine left as it was, where a runtime differs with the new file. Without a judge it is the check: the
+    new file must find what the fp32 file finds. `pictures` should show what the engine finds: on rendered ones too
+    little may be found to prove anything, and then no runtime is marked.
     """
     content = model.SerializeToString()
     name = f"model.{precision}.onnx"
@@ -32,7 +39,7 @@ def add_file(engine: Engine, precision: Precision, model: Any, pictures: Path | 
         (aside / name).write_bytes(content)
         (aside / "manifest.json").write_text(dump_manifest(manifest), encoding="utf-8")
         candidate = Engine(aside, manifest)
-        report = check_engine(candidate, pictures)
+        report = judge(candidate, precision) if judge else check_engine(candidate, pictures)
         wrong = [row for row in report.rows if row.precision == precision and row.verdict in ("differs", "fails")]
         if wrong:
             raise ModelRefused(
