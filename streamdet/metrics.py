@@ -42,6 +42,7 @@ TABLE: tuple[Row, ...] = (
     Row("capture_to_result_seconds", "histogram", "From the decoded frame to its emitted result.", ("stream",)),
     Row("last_frame_age_seconds", "gauge", "Since the last frame was captured.", ("stream",)),
     Row("stream_state", "gauge", "1 for the state that a stream is in, 0 for the others.", ("stream", "state")),
+    Row("stream_decoder", "gauge", "1 for where a stream is decoded: cpu, or a GPU as cuda:0.", ("stream", "decoder")),
     Row("stream_required", "gauge", "1 where readiness waits for this stream.", ("stream",)),
     Row("stream_frozen", "gauge", "1 while the picture of a live stream does not change.", ("stream",)),
     Row("reconnects", "counter", "Times a source was lost, by cause.", ("stream", "cause")),
@@ -50,6 +51,12 @@ TABLE: tuple[Row, ...] = (
     Row("batch_frames", "histogram", "Frames in a batch.", ("engine",), _BATCH),
     Row("batch_wait_seconds", "histogram", "From a frame's arrival to the start of its batch.", ("engine",)),
     Row("inference_failures", "counter", "Batches without an answer, by reason.", ("engine", "reason")),
+    Row(
+        "engine_gpu_in_service",
+        "gauge",
+        "1 while an engine runs on that GPU, 0 once it was given up there.",
+        ("engine", "gpu"),
+    ),
     Row("nms_truncated", "counter", "Candidates beyond an engine's limit, never seen by its NMS.", ("engine",)),
     Row("queue_depth", "gauge", "Items waiting.", ("queue",)),
     Row("detections", "counter", "Objects above the score threshold.", ("stream",)),
@@ -79,6 +86,7 @@ class Meter:
     capture_to_result_seconds: Histogram
     last_frame_age_seconds: Gauge
     stream_state: Gauge
+    stream_decoder: Gauge
     stream_required: Gauge
     stream_frozen: Gauge
     reconnects: Counter
@@ -87,6 +95,7 @@ class Meter:
     batch_frames: Histogram
     batch_wait_seconds: Histogram
     inference_failures: Counter
+    engine_gpu_in_service: Gauge
     nms_truncated: Counter
     queue_depth: Gauge
     detections: Counter

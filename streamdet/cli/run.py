@@ -52,6 +52,7 @@ def run(
         int | None, typer.Option(min=0, max=65535, help="Serve /metrics, /healthz and /readyz there.")
     ] = None,
     backend: Annotated[str | None, typer.Option(help="auto, onnx-cpu, openvino, onnx-cuda, tensorrt.")] = None,
+    decode: Annotated[str | None, typer.Option(help="Where video is decoded: auto, cpu or cuda.")] = None,
     realtime: Annotated[bool, typer.Option("--realtime", help="Play files no faster than they were recorded.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Begin files again when they end.")] = False,
     resume: Annotated[
@@ -74,7 +75,7 @@ def run(
         "classes": None if classes is None else [name.strip() for name in classes.split(",") if name.strip()],
         "metrics": None if metrics_port is None else {"port": metrics_port},
     }
-    each_stream = {"max_frames": max_frames, "realtime": realtime or None, "loop": loop or None}
+    each_stream = {"max_frames": max_frames, "decode": decode, "realtime": realtime or None, "loop": loop or None}
     flags = Flags(tuple(source or ()), tuple(engine or ()), backend, _given(top), _given(each_stream))
     raise typer.Exit(_run(config, flags, out or [], resume=resume, quiet=quiet))
 

@@ -91,6 +91,7 @@ class Shell:
         # from increase(), and a series looked up after the stream was removed would come back.
         self._age_gauge = meter.last_frame_age_seconds.labels(name)
         self._offset_gauge: Gauge | None = None
+        self._decoder: str | None = None
         self._frozen_gauge = meter.stream_frozen.labels(name)
         self._lost_totals = {cause: meter.reconnects.labels(name, cause) for cause in LOSS_CAUSES}
         self._state_gauges = {state: meter.stream_state.labels(name, state) for state in STATES}
@@ -201,6 +202,7 @@ class Shell:
             raise
         if self.state != "running":
             self._enter("running")
+            self._note_decoder()
         self._frames += 1
         self._ledger.capture()
         if self._too_soon(frame):
@@ -213,6 +215,16 @@ class Shell:
             self._enter("ended")
             return False
         return True
+
+    def _note_decoder(self) -> None:
+        """With the first frame after each opening: only then is it known that the GPU took the stream."""
+        decoder = getattr(self._source, "decoder", None)
+        if decoder is None or decoder == self._decoder:
+            return
+        if self._decoder is not None:
+            self._meter.stream_decoder.labels(self.name, self._decoder).set(0)
+        self._decoder = decoder
+        self._meter.stream_decoder.labels(self.name, decoder).set(1)
 
     def _return_credit(self) -> None:
         if not self._source.live and not self._given_up:

@@ -17,8 +17,10 @@ from streamdet.sources.contract import Source
 from streamdet.sources.file import FileSource
 from streamdet.sources.images import IMAGE_SUFFIXES, ImagesSource, naturally
 from streamdet.sources.isolated import IsolatedSource
+from streamdet.sources.live import LiveSource
 from streamdet.sources.network import NetworkSource
 from streamdet.sources.options import SourceOptions
+from streamdet.sources.reader import PlaceOnGpu
 
 _VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".mjpeg", ".mjpg"),
@@ -45,8 +47,10 @@ def expand(uri: str) -> list[str]:
     return [str(video) for video in videos] or [uri]
 
 
-def make_source(name: str, uri: str, options: SourceOptions | None = None) -> Source:
+def make_source(name: str, uri: str, options: SourceOptions | None = None, place: PlaceOnGpu | None = None) -> Source:
     """The source that `uri` names, not yet opened; ConfigError says what is wrong with it.
+
+    `place` says on which GPU decoded pictures are wanted, each time that the source is opened.
 
     A source that is to be isolated comes wrapped in one that runs it in a child process.
     """
@@ -59,6 +63,8 @@ def make_source(name: str, uri: str, options: SourceOptions | None = None) -> So
         known = sorted(scheme for scheme in _TABLE if scheme)
         raise ConfigError("unknown kind of source", where=redact(uri), expected=_SHAPES, got=_near(scheme or "", known))
     source = make(name, uri, options)
+    if isinstance(source, FileSource | LiveSource):
+        source.place = place
     isolate = scheme == "camera" if options.isolate is None else options.isolate
     return IsolatedSource(source, uri, options) if isolate else source
 

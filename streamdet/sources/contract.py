@@ -22,6 +22,7 @@ class Source(Protocol):
     * A frame is a decoded picture: never invented, never repeated. After each `open` the first one is a key frame.
       `pts_s` strictly increases within `epoch`, which counts discontinuities from 0 at each `open`; so does `index`,
       from 0 in each epoch, counting pictures that were quarantined too.
+    * A source that decodes video may tell where in `decoder`: cpu, or cuda and the GPU's number.
     * `close` is idempotent, legal in any state, also after a failed `open`, and gives back everything.
     """
 

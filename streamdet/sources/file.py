@@ -10,7 +10,7 @@ from streamdet.sources.classify import loss
 from streamdet.sources.options import SourceOptions
 from streamdet.sources.pace import Pace
 from streamdet.sources.player import Player
-from streamdet.sources.reader import Access
+from streamdet.sources.reader import Access, PlaceOnGpu
 
 # A recording may pause (a dash camera, a screen recorder); a leap beyond this is a broken clock, not a pause.
 _GAP_S = 600.0
@@ -31,6 +31,7 @@ class FileSource:
         self.options = options or SourceOptions()
         self.deadline_s = self.options.deadline_s
         self.duration_s: float | None = None
+        self.place: PlaceOnGpu | None = None
         self._player: Player | None = None
         self._pace = Pace(self.deadline_s)
 
@@ -64,7 +65,14 @@ class FileSource:
 
     def _access(self) -> Access:
         # The prefix keeps FFmpeg from taking `odd:name.mp4` for a protocol.
-        return Access(f"file:{self.path}", str(self.path), threads=self.options.threads, decode=self.options.decode)
+        options = self.options
+        url, shown = f"file:{self.path}", str(self.path)
+        return Access(url, shown, threads=options.threads, decode=options.decode, place=self.place)
+
+    @property
+    def decoder(self) -> str | None:
+        """Where pictures are decoded: cpu, or cuda and the GPU's number; known with the first of them."""
+        return self._player.reader.decoder if self._player else None
 
     def suspects(self) -> int:
         """Pictures quarantined since the last call."""

@@ -19,13 +19,29 @@ Decode = Literal["auto", "cpu", "cuda"]
 LIBRARY = "libnvcuvid.so.1"
 _SIZE = 256  # larger than any decoder's smallest picture
 _PICTURES = 8
+_given_up: dict[int, str] = {}
 
 
-def accelerator() -> HWAccel:
-    """What av.open is given. Pictures come back to host memory; what the GPU cannot decode FFmpeg decodes itself."""
+def accelerator(gpu: int | None = None) -> HWAccel:
+    """What av.open is given; what the GPU cannot decode FFmpeg decodes itself.
+
+    Where a GPU is named pictures stay in its memory, in the context that engines use; otherwise they come to the host.
+    """
     from av.codec.hwaccel import HWAccel
 
-    return HWAccel("cuda", allow_software_fallback=True)
+    if gpu is None:
+        return HWAccel("cuda", allow_software_fallback=True)
+    return HWAccel("cuda", device=str(gpu), allow_software_fallback=True, is_hw_owned=True)
+
+
+def give_up(gpu: int | None, reason: str) -> None:
+    """That GPU's decoder failed in the middle of a stream: no other is opened there by this process."""
+    _given_up[gpu or 0] = reason
+
+
+def given_up(gpu: int | None) -> str | None:
+    """Why that GPU's decoder is not used any more."""
+    return _given_up.get(gpu or 0)
 
 
 @functools.cache

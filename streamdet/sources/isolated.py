@@ -41,6 +41,7 @@ class IsolatedSource:
         self.live = source.live
         self.deadline_s = source.deadline_s
         self.duration_s: float | None = None
+        self.decoder: str | None = None
         self.dropped = 0
         self._uri = uri
         self._options = options
@@ -61,6 +62,7 @@ class IsolatedSource:
         except BaseException:
             self.close()
             raise
+        self.decoder = None
         self.live, self.duration_s = opened["live"], opened["duration_s"]
         self._first, self._ended = True, False
 
@@ -84,6 +86,7 @@ class IsolatedSource:
                 raise EndOfStream
             if message["kind"] == "frame":
                 self._first = False
+                self.decoder = message["decoder"]
                 return self._frame(message, self._child)
 
     def _frame(self, message: dict[str, Any], child: _Child) -> Frame:

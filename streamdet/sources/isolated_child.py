@@ -104,6 +104,7 @@ class _Feed:
             quality=frame.quality,
             path=frame.path,
             clock_offset_s=frame.clock_offset_s,
+            decoder=getattr(self._source, "decoder", None),
             **self._counts(),
         )
         return True

@@ -10,7 +10,7 @@ from streamdet.frames import Frame
 from streamdet.sources.classify import loss
 from streamdet.sources.options import SourceOptions
 from streamdet.sources.player import Played, Player
-from streamdet.sources.reader import Access
+from streamdet.sources.reader import Access, PlaceOnGpu
 
 _GAP_S = 10.0  # between two frames of a live stream; a longer silence is another scene
 
@@ -24,6 +24,7 @@ class LiveSource(ABC):
         self.options = options
         self.deadline_s = options.deadline_s
         self.duration_s: float | None = None
+        self.place: PlaceOnGpu | None = None
         self._shown = shown
         self._player: Player | None = None
 
@@ -44,6 +45,11 @@ class LiveSource(ABC):
             raise loss("ended", where=self._shown)
         raise EndOfStream
 
+    @property
+    def decoder(self) -> str | None:
+        """Where pictures are decoded: cpu, or cuda and the GPU's number; known with the first of them."""
+        return self._player.reader.decoder if self._player else None
+
     def suspects(self) -> int:
         """Pictures quarantined since the last call."""
         return self._player.suspects() if self._player else 0
@@ -59,6 +65,7 @@ class LiveSource(ABC):
         return replace(
             access,
             threads=options.threads,
+            place=self.place,
             remote=True,
             deadline_s=options.deadline_s,
             key_frame_s=options.key_frame_s,

@@ -75,7 +75,7 @@ class Orientation:
 def borrow(frame: VideoFrame, orientation: Orientation) -> Picture:
     """A Picture on the frame's own memory, which lives as long as its planes do."""
     name, buffers = frame.format.name, frame.planes  # PyAV makes both anew whenever they are asked for
-    matrix, full_range = _colours(frame, name)
+    matrix, full_range = colours(frame, name)
     if name not in _AS_DECODED or _stands_on_its_head(buffers):
         frame, full_range = _converted(frame, matrix, full_range)
         name, buffers = frame.format.name, frame.planes
@@ -89,7 +89,8 @@ def borrow(frame: VideoFrame, orientation: Orientation) -> Picture:
     return Picture(planes, format, full_range=full_range, matrix=matrix, rotation=orientation.rotation)
 
 
-def _colours(frame: VideoFrame, name: str) -> tuple[ColourMatrix, bool]:
+def colours(frame: VideoFrame, name: str) -> tuple[ColourMatrix, bool]:
+    """Matrix, and whether its range is full, of a frame whose format has that name."""
     full_range = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
     if name.startswith("gray") and frame.color_range == _UNSPECIFIED_RANGE:
         full_range = True

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamdet.frames import Frame, Picture, Quality
-from streamdet.sources.planes import borrow
 from streamdet.sources.reader import Access, Decoded, Reader
+from streamdet.sources.surfaces import Surfaces
 from streamdet.sources.timeline import Stamp, Timeline
 
 
@@ -30,6 +30,7 @@ class Player:
 
     def __init__(self, access: Access, *, gap_s: float) -> None:
         self.reader = Reader(access)
+        self._surfaces = Surfaces()
         self._timeline = Timeline(self.reader.interval_s, gap_s=gap_s)
         self._skipped = 0  # suspects of this reader that the timeline knows of
         self._reported = 0  # suspects of this reader that were told to the shell
@@ -44,7 +45,7 @@ class Player:
         if decoded is None:
             return None
         self.round_pictures += 1
-        picture = borrow(decoded.frame, self.reader.orientation)
+        picture = self._surfaces.picture(decoded.frame, self.reader.orientation)
         return Played(picture, self._timeline.stamp(decoded.raw_s), decoded)
 
     def again(self, access: Access) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from streamdet.errors import SourceLost, redact
 from streamdet.sources.classify import INVALID_DATA, Phase, classify, loss
 from streamdet.sources.ffmpeg import load, scrub, told
-from streamdet.sources.hardware import Decode, accelerator, why_not
+from streamdet.sources.hardware import Decode, accelerator, give_up, given_up, why_not
 from streamdet.sources.planes import Orientation
 
 if TYPE_CHECKING:
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+PlaceOnGpu = Callable[[], int | None]  # the GPU whose memory pictures shall stay in; None: the host's
 Logs = list[tuple[int, str, str]]
 
 _log = logging.getLogger(__name__)
 
+_GPU_FAILURES_IN_A_ROW = 16  # before the GPU is held to be what is broken, rather than the video
 _BAD_READS_IN_A_ROW = 64  # of a damaged file, before it counts as ended
 _PICTURE_TYPE_I = 1
 _SECURE = ("rtsps:", "https:")
@@ -65,6 +67,7 @@ class Access:
     deadline_s: float = 5.0
     key_frame_s: float = 20.0
     decode: Decode = "cpu"
+    place: PlaceOnGpu | None = None  # asked each time a decoder is opened on a GPU
 
 
 class Reader:
@@ -83,6 +86,10 @@ class Reader:
         self._keyed = False
         self._smeared = False
         self._bad_reads = 0
+        self._gpu: int | None = None  # where pictures stay
+        self._gpu_failures = 0
+        self._handed_over_s: float | None = None
+        self._again_until_s: float | None = None  # of a file that goes on in software: so far it was handed over
         self.suspects = 0
         self._report: Report | None = None
         self.orientation = Orientation()
@@ -107,6 +114,7 @@ class Reader:
                     maybe_the_gpu = isinstance(error, PermissionError) or not access.remote
                     if hwaccel is None or access.decode == "cuda" or not maybe_the_gpu:
                         raise
+                    self._gpu = None
                     self._container = self._open_with(None, timeout)
                     _log.warning("%s: decoded in software, as the GPU failed: %s", access.shown, redact(str(error)))
             except (self._av.error.FFmpegError, OSError, ValueError) as error:
@@ -120,13 +128,16 @@ class Reader:
 
     def _accelerator(self) -> HWAccel | None:
         decode = self._access.decode
-        reason = why_not() if decode != "cpu" else None
+        place = self._access.place
+        gpu = place() if decode != "cpu" and place is not None else None
+        reason = given_up(gpu) or why_not() if decode != "cpu" else None
         if decode == "cpu" or (decode == "auto" and reason is not None):
             return None
         if reason is not None:
             hint = "decode: auto takes software where there is no GPU"
             raise loss("codec", where=self._access.shown, got=f"decode: cuda, and {reason}", hint=hint)
-        return accelerator()
+        self._gpu = gpu
+        return accelerator(gpu)
 
     def _open_with(self, hwaccel: HWAccel | None, timeout: tuple[float, float | None] | None) -> InputContainer:
         container: InputContainer = self._av.open(
@@ -140,10 +151,12 @@ class Reader:
         return container
 
     @property
-    def decoder(self) -> Literal["cpu", "cuda"]:
-        """Where pictures are decoded."""
+    def decoder(self) -> str:
+        """Where pictures are decoded, known with the first of them: cpu, or cuda and the GPU's number."""
         codec = self.stream.codec_context
-        return "cuda" if codec is not None and codec.is_hwaccel else "cpu"
+        # FFmpeg leaves the GPU's format where it falls back to software, which it does without a word.
+        on_gpu = codec is not None and codec.is_hwaccel and codec.pix_fmt == "cuda"
+        return f"cuda:{self._gpu or 0}" if on_gpu else "cpu"
 
     def _choose_stream(self) -> None:
         container = self._opened()
@@ -240,13 +253,41 @@ class Reader:
                 prft = bytes(packet.get_sidedata("prft"))
                 self._report = Report(prft, packet.pts * self._tick_s, arrived_at)
         try:
-            frames = packet.decode()
-        except (self._av.error.FFmpegError, ValueError):
+            frames = self._frames_of(packet)
+        except (self._av.error.FFmpegError, ValueError) as error:
             self.suspects += 1
             self._smeared = True
+            self._suspect_the_gpu(error)
             return
+        if frames:
+            self._gpu_failures = 0
         for frame in frames:
             self._admit(frame, arrived_at, packet.is_corrupt)
+
+    def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        return packet.decode()
+
+    def _suspect_the_gpu(self, error: Exception) -> None:
+        """One failure may be the video's; many in a row are the GPU's: software goes on where it failed."""
+        if self.decoder == "cpu":
+            return
+        self._gpu_failures += 1
+        if self._gpu_failures < _GPU_FAILURES_IN_A_ROW:
+            return
+        reason = f"{self.decoder} failed {self._gpu_failures} times in a row: {redact(str(error))}"
+        give_up(self._gpu, reason)
+        if self._access.remote or self._access.decode == "cuda":
+            raise loss("codec", where=self._access.shown, got=reason) from error
+        _log.warning("%s: decoded in software from here on, as %s", self._access.shown, reason)
+        self.suspects -= self._gpu_failures  # they are read once more
+        self._gpu, self._gpu_failures = None, 0
+        self.close()
+        self._container = self._open_with(None, None)
+        self._choose_stream()
+        self._keyed = self._smeared = False
+        self._again_until_s = self._handed_over_s
+        if self._handed_over_s is not None:
+            self._container.seek(round(self._handed_over_s / self._tick_s), stream=self.stream)
 
     def _admit(self, frame: VideoFrame, arrived_at: float, packet_corrupt: bool) -> None:
         key = frame.key_frame or frame.pict_type == _PICTURE_TYPE_I
@@ -260,7 +301,12 @@ class Reader:
         if key:
             self.orientation = Orientation.of(frame)
             self._keyed, self._smeared = True, False
-        self._decoded.append(Decoded(frame, self._raw_s(frame), arrived_at, self._smeared))
+        raw_s = self._raw_s(frame)
+        if self._again_until_s is not None and raw_s is not None and raw_s <= self._again_until_s:
+            return
+        self._again_until_s = None
+        self._handed_over_s = raw_s
+        self._decoded.append(Decoded(frame, raw_s, arrived_at, self._smeared))
 
     def _raw_s(self, frame: VideoFrame) -> float | None:
         ticks = frame.dts if self._timed_by_dts else frame.pts
