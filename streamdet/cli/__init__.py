@@ -18,6 +18,7 @@ def app() -> typer.Typer:
     from streamdet.cli.doctor import doctor
     from streamdet.cli.engine import engine_app
     from streamdet.cli.run import check, run
+    from streamdet.cli.train import train
     from streamdet.cli.workshop import eval_app
 
     main = typer.Typer(
@@ -31,6 +32,7 @@ def app() -> typer.Typer:
     main.callback()(_root)
     main.command()(run)
     main.command()(check)
+    main.command()(train)
     main.add_typer(engine_app, name="engine", help="Engines on the shelf: list, show, check, bench, import.")
     main.add_typer(eval_app, name="eval", help="Scores against ground truth.")
     main.command()(doctor)

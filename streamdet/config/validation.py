@@ -6,13 +6,14 @@ import difflib
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from streamdet.config.models import RunOptions
 from streamdet.config.strict_yaml import Document, Location, Problem, load
 
+Options = TypeVar("Options", bound=BaseModel)
 Flags = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -28,20 +29,27 @@ def read_options(path: Path | None, flags: Flags = dict) -> RunOptions:
             Problem(("streams",), "there is nothing to run", None, "name a source: streamdet run --source street.mp4")
         )
         document.refuse()
+    return validated(RunOptions, values, document)
+
+
+def validated(model: type[Options], values: Mapping[str, Any], document: Document) -> Options:
+    """The options that these values of a document are; one ConfigError names all problems, those of reading too."""
     try:
-        options = RunOptions.model_validate(values)
+        options = model.model_validate(values)
     except ValidationError as error:
-        document.problems += _new_problems(error, values, document)
+        document.problems += _new_problems(error, model, values, document)
         document.refuse()
         raise AssertionError("a validation error names at least one problem") from error
     document.refuse()
     return options
 
 
-def _new_problems(error: ValidationError, values: Any, document: Document) -> list[Problem]:
+def _new_problems(error: ValidationError, model: type[BaseModel], values: Any, document: Document) -> list[Problem]:
     """Without those that only follow from others: of a value that could not be read, or of a list left empty by it."""
     known = {problem.location for problem in document.problems}
-    problems = [(str(found["type"]), _problem(found, values, document)) for found in error.errors(include_url=False)]
+    problems = [
+        (str(found["type"]), _problem(found, model, values, document)) for found in error.errors(include_url=False)
+    ]
     places = known | {problem.location for kind, problem in problems if kind != "too_short"}
     return [
         problem
@@ -51,23 +59,24 @@ def _new_problems(error: ValidationError, values: Any, document: Document) -> li
     ]
 
 
-def _problem(found: Mapping[str, Any], values: Any, document: Document) -> Problem:
+def _problem(found: Mapping[str, Any], model: type[BaseModel], values: Any, document: Document) -> Problem:
     location = _real_location(found["loc"], values)
     kind, message = str(found["type"]), str(found["msg"])
     got: object = found.get("input")
     hint = None
     if kind == "extra_forbidden":
-        known = sorted(_known_keys(RunOptions, tuple(found["loc"][:-1])))
+        known = sorted(_known_keys(model, tuple(found["loc"][:-1])))
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         message, got = "this key is not known", None
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}" if known else None
     elif kind == "missing":
         message, got = "this key is missing", None
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        expected = str(found.get("ctx", {}).get("expected_tags", "")).replace("'", "")
-        message, got = "this kind is not known", found.get("ctx", {}).get("tag")
+        context = found.get("ctx", {})
+        expected, key = (str(context.get(name, "")).replace("'", "") for name in ("expected_tags", "discriminator"))
+        message, got = f"this {key or 'kind'} is not known", context.get("tag")
         near = difflib.get_close_matches(str(got), expected.split(", "), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"one of {expected}" if expected else "say its `kind`"
+        hint = f"did you mean {near[0]}?" if near else f"one of {expected}" if expected else f"say its `{key}`"
     if isinstance(got, dict | list):
         got = None
     return Problem(location, message[:1].lower() + message[1:], got, hint, document.line_of(location))
@@ -104,8 +113,9 @@ def _steps(place: Any, part: str | int) -> list[Any]:
         field = place.model_fields.get(str(part))
         if field is not None:
             return _members(field.annotation)
-        kind = place.model_fields.get("kind")  # the part names the union's member: stay here if it is this one
-        return [place] if kind is not None and part in get_args(kind.annotation) else []
+        # The part names the union's member: stay here if it is this one.
+        tags = (place.model_fields.get(name) for name in ("kind", "family"))
+        return [place] if any(tag is not None and part in get_args(tag.annotation) for tag in tags) else []
     arguments = [argument for argument in get_args(place) if argument is not Ellipsis]
     return _members(arguments[-1]) if arguments else []
 

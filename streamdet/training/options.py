@@ -35,7 +35,10 @@ class DataOptions(_Section):
     """Labelled pictures: PATH:SPLIT?key=value, or the same as keys and values."""
 
     train: Annotated[Data, Field(description="Pictures to learn from.")]
-    valid: Annotated[Data, Field(description="Pictures to choose the best weights by; never learnt from.")]
+    valid: Annotated[
+        Data | None, Field(description="Pictures to choose the best weights by. None: some of `train` are held out.")
+    ] = None
+    hold_out: Annotated[float, Field(gt=0, lt=1, description="How many, where `valid` is not given.")] = 0.2
     test: Annotated[Data | None, Field(description="Pictures scored once, at the end, with the best weights.")] = None
 
 

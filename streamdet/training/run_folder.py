@@ -58,10 +58,29 @@ class RunFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump(dict(options), sort_keys=False, allow_unicode=True)
+            text = yaml.dump(_quoted(options), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
             write_whole(self.config, lambda file: file.write(text.encode()))
         except OSError as error:
             raise ConfigError("the run's folder cannot be written", where=self.path, got=error.strerror) from error
+
+
+class _Text(str):
+    """Text as a value: always in quotes, so that no reader takes `n` or `1:30` for anything else."""
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(_Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _quoted(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_quoted(each) for each in value]
+    return _Text(value) if isinstance(value, str) else value
 
 
 class Metrics:

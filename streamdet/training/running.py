@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 
 from streamdet.datasets.catalogue import open_data_set
-from streamdet.datasets.samples import DataSet
+from streamdet.datasets.samples import DataSet, Entry, Listed
 from streamdet.errors import ConfigError, DataError
 from streamdet.evaluation.detections import DetectionScores, score_detections
 from streamdet.evaluation.predictors import TorchPredictor
@@ -87,7 +89,10 @@ def run_training(
 def open_all(options: TrainOptions) -> DataSets:
     """Read the labels of all parts; their classes must be the same."""
     train_set = open_data_set(options.data.train)
-    valid_set = open_data_set(options.data.valid)
+    if options.data.valid is None:
+        train_set, valid_set = held_out(train_set, options.data.hold_out)
+    else:
+        valid_set = open_data_set(options.data.valid)
     test_set = None if options.data.test is None else open_data_set(options.data.test)
     for other in (valid_set, test_set):
         if other is not None and other.classes != train_set.classes:
@@ -101,6 +106,32 @@ def open_all(options: TrainOptions) -> DataSets:
     if not train_set.entries or not valid_set.entries:
         raise DataError("there is nothing to learn from, or nothing to judge by", where=options.data.train.path)
     return DataSets(train_set, valid_set, test_set)
+
+
+def held_out(data_set: DataSet, share: float) -> tuple[DataSet, DataSet]:
+    """A data set without splits → one to learn from and one to judge by; the same ones every time.
+
+    Pictures of one group show the same things and stay together.
+    """
+    entries = data_set.entries
+    names = sorted({_group(entry) for entry in entries}, key=lambda name: hashlib.sha256(name.encode()).digest())
+    members: dict[str, int] = Counter(_group(entry) for entry in entries)
+    chosen: set[str] = set()
+    count = 0
+    for name in names:
+        if count >= share * len(entries) or len(chosen) == len(names) - 1:
+            break
+        chosen.add(name)
+        count += members[name]
+    parts = [
+        Listed(f"{data_set.name}/{part}", data_set.classes, tuple(e for e in entries if (_group(e) in chosen) == held))
+        for part, held in (("learnt", False), ("held out", True))
+    ]
+    return parts[0], parts[1]
+
+
+def _group(entry: Entry) -> str:
+    return entry.group or entry.key
 
 
 def _check_share(options: TrainOptions, ranks: Ranks) -> None:
@@ -141,7 +172,8 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks
             ),
         )
 
-    return Task(model, len(data.train.entries), samples, judge, keep, hash_of_data(data.train))
+    pictures, judged = len(data.train.entries), len(data.valid.entries)
+    return Task(model, pictures, judged, samples, judge, keep, hash_of_data(data.train))
 
 
 def scored(model: DetectionModel, options: TrainOptions, data_set: DataSet) -> DetectionScores:
@@ -158,7 +190,7 @@ def provenance_of(options: TrainOptions, data: DataSets, progress: Progress) -> 
         "steps": str(progress.step),
         "seed": str(options.seed),
         "streamdet": metadata.version("streamdet"),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a class of its own otherwise, that no checkpoint may hold
         "commit": commit(),
     }
 

@@ -33,6 +33,7 @@ from streamdet.training.run_folder import Metrics, RunFolder
 from streamdet.training.schedule import Stretch, stretches
 
 _REPORT_EVERY = 10  # steps: one row of figures
+_LEARNT_PER_JUDGED = 3  # pictures: more often, scoring would take a good part of the time
 STOPPED = "stopped"  # Progress.ended of a training that was asked to; it can be resumed
 FIGURE = "map50_95"  # what the best weights are chosen by
 
@@ -43,6 +44,7 @@ class Task:
 
     model: DetectionModel
     pictures: int  # that there are to learn from
+    judged: int  # pictures that it is judged by
     samples: Callable[[Stretch], Samples]
     judge: Callable[[DetectionModel], Mapping[str, float]]  # figures, FIGURE among them
     keep: Callable[[DetectionModel, Progress], None]  # put the best weights away
@@ -80,7 +82,9 @@ class _Training:
         self.plan = stretches(
             self.steps, task.model.phases(), small_share=options.small_share, plain_share=options.plain_share
         )
-        self.judged_at = _evenly(self.steps, options.evaluation.times, options.evaluation.from_share)
+        most = self.steps * options.per_step // (_LEARNT_PER_JUDGED * max(task.judged, 1))
+        times = max(1, min(options.evaluation.times, most))
+        self.judged_at = _evenly(self.steps, times, options.evaluation.from_share)
         self.options_hash = hash_of(options.learnt_from())
         self.learner = Learner(task.model, options, hardware, ranks, self.steps)
         self.pulse = Pulse(options.broken_at_most)
@@ -174,7 +178,7 @@ class _Training:
         if self.ranks.first:
             self.reporter.judging()
             model = self.learner.average.finish()
-            figures = dict(self.task.judge(model))
+            figures = {name: float(value) for name, value in self.task.judge(model).items()}
             self.metrics.write({"step": progress.step, "seconds": self._seconds(), **figures})
             if figures[FIGURE] > progress.best:
                 self._keep(model, figures)

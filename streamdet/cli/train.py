@@ -1,0 +1,157 @@
+"""`streamdet train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streamdet.cli import logs
+from streamdet.cli.run import LogFormat, Signals, Verbose
+from streamdet.errors import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    from streamdet.training.options import TrainOptions
+    from streamdet.training.run_folder import RunFolder
+    from streamdet.training.running import Outcome
+
+_RUNS = Path("runs")
+
+
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML file; flags come on top of it.", show_default=False)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Labelled pictures (COCO, VOC, YOLO): a folder, or PATH:SPLIT.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="yolo-pico, yolo-n, yolo-s, retinanet-18 or faster-rcnn-18.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Side of the input in pixels, a multiple of 32.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/ where not given.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run's folder, exactly where it was.", show_default=False)
+    ] = None,
+    max_pictures: Annotated[
+        int | None, typer.Option(min=1, help="See so many pictures, repeats counted; the schedule fits itself to it.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed, the same result.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Learn from what is sound, and list what is left out.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No bar and no lines but warnings.")] = False,
+    verbose: Verbose = 0,
+    log_format: LogFormat = "text",
+) -> None:
+    """Train a detector from labelled pictures, without pretrained weights.
+
+    With no CONFIG, flags and defaults are enough:
+
+        streamdet train --data pictures/ --model yolo-n --out runs/mine
+
+    Ctrl-C finishes the step and saves; --resume goes on from there as if nothing had happened. On several GPUs:
+
+        torchrun --nproc-per-node 4 -m streamdet train CONFIG --out RUN
+    """
+    logs.configure(verbose, log_format)
+    _need_torch()
+    from streamdet.training.run_folder import RunFolder
+
+    flags = {"data": data, "model": model, "size": size, "max_pictures": max_pictures, "seed": seed, "device": device}
+    given = {name: value for name, value in flags.items() if value is not None}
+    if resume is not None:
+        if config is not None or given or out is not None:
+            raise ConfigError(
+                "a resumed training keeps its own options",
+                got=" ".join([*([str(config)] if config else []), *(f"--{name}" for name in given)]),
+                expected=f"streamdet train --resume {resume}",
+                hint="options are changed by a new run: another --out",
+            )
+        folder = RunFolder(resume)
+        options = _read(folder.config if folder.config.exists() else _nothing_in(resume), {})
+    else:
+        options = _read(config, given)
+        folder = RunFolder(out or _free_folder(config, options))
+        _begin(folder, options)
+    raise typer.Exit(_train(options, folder, quiet=quiet, skip_bad=skip_bad))
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401 # asked for once, so that the message is ours
+    except ModuleNotFoundError as error:
+        raise MissingExtra("torch", "train", "training") from error
+
+
+def _read(config: Path | None, flags: dict[str, Any]) -> TrainOptions:
+    """A file's options with the flags on top; without a file, defaults that suit the model."""
+    from streamdet.config.strict_yaml import Document, load
+    from streamdet.config.validation import validated
+    from streamdet.training.flags import with_flags
+    from streamdet.training.options import TrainOptions
+
+    if config is None and "data" not in flags:
+        raise ConfigError(
+            "there is nothing to learn from",
+            expected="a CONFIG, or --data",
+            hint="streamdet train --data pictures/ --model yolo-n --out runs/mine",
+        )
+    document = load(config) if config is not None else Document(Path("the flags"), {}, {}, [])
+    if not isinstance(document.values, dict):
+        raise ConfigError("the file must hold keys and values", where=config, got=type(document.values).__name__)
+    return validated(TrainOptions, with_flags(document.values, flags), document)
+
+
+def _nothing_in(folder: Path) -> Path:
+    raise ConfigError("there is no training to resume", where=folder, expected="a run's folder, with its config.yaml")
+
+
+def _free_folder(config: Path | None, options: TrainOptions) -> Path:
+    """runs/NAME, or runs/NAME-2 and so on."""
+    name = config.stem if config is not None else f"{options.data.train.path.resolve().name}-{options.model.family}"
+    folder, number = _RUNS / name, 1
+    while folder.exists():
+        number += 1
+        folder = _RUNS / f"{name}-{number}"
+    return folder
+
+
+def _begin(folder: RunFolder, options: TrainOptions) -> None:
+    import os
+
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one writes
+        folder.begin(options.model_dump(mode="json", exclude_none=True))
+
+
+def _train(options: TrainOptions, folder: RunFolder, *, quiet: bool, skip_bad: bool) -> int:
+    from streamdet.training.reporting import Reporter
+    from streamdet.training.running import run_training
+
+    with Signals() as signals:
+        asked = []
+        signals.drain(lambda: asked.append(True))
+        with Reporter(folder.log, quiet=quiet) as reporter:
+            outcome = run_training(
+                options, folder, reporter, command=_command(), skip_bad=skip_bad, stop=lambda: bool(asked)
+            )
+    _say_how_it_ended(outcome)
+    return 130 if signals.interrupted else 0
+
+
+def _command() -> str:
+    return shlex.join(["streamdet", *sys.argv[1:]])
+
+
+def _say_how_it_ended(outcome: Outcome) -> None:
+    if outcome.stopped:
+        logs.say(f"saved at step {outcome.progress.step}; go on with: streamdet train --resume {outcome.folder}")
+    elif outcome.scores is not None:
+        scores = outcome.scores
+        logs.say(f"{scores.data}: mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f}")
+        logs.say(f"{outcome.folder / 'CARD.md'} tells all of it")
+        logs.say(f"make an engine of it: streamdet engine export {outcome.folder} --name NAME")

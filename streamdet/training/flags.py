@@ -1,0 +1,63 @@
+"""What the command line's words mean in a training's options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streamdet.datasets.catalogue import DataSpec, splits_of
+from streamdet.errors import ConfigError
+from streamdet.models.catalogue import quick_options
+
+_LEARNT = ("train", "training")
+_JUDGED = ("val", "valid", "validation", "dev")
+_TESTED = ("test", "testing")
+
+DEFAULT_MODEL = "yolo-n"
+# A budget that suits a few hundred pictures where none is said: each is seen often, but not endlessly.
+_EPOCHS, _LEAST_STEPS = 150.0, 3000
+
+
+def with_flags(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's values, or none, with what was said on the command line on top."""
+    merged = dict(values)
+    for name in ("size", "seed", "device"):
+        if name in flags:
+            merged[name] = flags[name]
+    if "data" in flags:
+        merged["data"] = data_of(flags["data"])
+    if "model" in flags or "model" not in merged:
+        merged["model"] = quick_options(flags.get("model", DEFAULT_MODEL)).model_dump(exclude_defaults=True) | {
+            "family": quick_options(flags.get("model", DEFAULT_MODEL)).family
+        }
+    if "max_pictures" in flags:
+        merged["pictures"] = flags["max_pictures"]
+        merged.pop("epochs", None)
+        merged.pop("at_least_steps", None)
+    elif not values:
+        merged |= {"epochs": _EPOCHS, "at_least_steps": _LEAST_STEPS}
+    return merged
+
+
+def data_of(text: str) -> dict[str, DataSpec]:
+    """A folder → which of its splits are for what; one without splits is divided later."""
+    given = DataSpec.parse(text)
+    parts = splits_of(given)
+    if len(parts) == 1:
+        return {"train": parts[0]}
+    by_name = {part.split: part for part in parts}
+    found = {
+        purpose: by_name[name]
+        for purpose, names in (("train", _LEARNT), ("valid", _JUDGED), ("test", _TESTED))
+        for name in names
+        if name in by_name
+    }
+    if "train" not in found:
+        raise ConfigError(
+            "it is not clear which of these pictures are to be learnt from",
+            where=given.path,
+            expected="a split named train",
+            got=", ".join(str(name) for name in by_name),
+            hint=f"name it: --data {text}:SPLIT, or write a CONFIG",
+        )
+    return found
