@@ -27,6 +27,7 @@ from streamdet.tracking.bytetrack import ByteTrackOptions
 from streamdet.tracking.catalogue import make_tracker
 
 LoadDetector = Callable[[DetectOptions], Detector]
+Place = Callable[[str, Sequence[Detector]], int | None]  # a stream and its engines → where its pictures shall lie
 
 
 def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool = False) -> Pipeline:
@@ -50,6 +51,7 @@ def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool =
         on_finished=workshop.close,
     )
     statuses.append(pipeline)
+    workshop.place = pipeline.place
     try:
         _fill(pipeline, workshop, options)
     except StreamdetError:
@@ -92,6 +94,7 @@ class Streams:
 
     options: RunOptions
     load: LoadDetector = field(default_factory=lambda: load_engine)
+    place: Place = lambda name, detectors: None
     _detectors: dict[DetectOptions, Detector] = field(default_factory=dict)
     _warm: set[object] = field(default_factory=set)
 
@@ -102,7 +105,7 @@ class Streams:
         class_scores = {**run.class_scores, **stream.class_scores}
         detectors = self.detectors_of(name, stream)
         return Stream(
-            make_source(name, uri, stream),
+            make_source(name, uri, stream, lambda: self.place(name, detectors)),
             detectors,
             tracker=self._tracker(stream),
             motion=_camera_motion if stream.camera_motion else None,
@@ -178,7 +181,7 @@ def load_engine(options: DetectOptions) -> Detector:
     """An engine by name; of a suite, the one that detects."""
     found = Shelf().open(options.engine)
     name = str(found.folder.parent / found.manifest.detect) if isinstance(found, Suite) else str(found.folder)
-    return load_detector(name, backend=options.backend, precision=options.precision)
+    return load_detector(name, backend=options.backend, precision=options.precision, all_gpus=True)
 
 
 def _camera_motion() -> Motion:

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.boxes import Placement, clip
-from streamdet.errors import ConfigError, EngineMismatch
+from streamdet.errors import ConfigError, EngineMismatch, StreamdetError
 from streamdet.frames import Detections, Frame, Picture
 from streamdet.infer.backends import open_backend
 from streamdet.infer.contract import Backend, Session
+from streamdet.infer.cuda_calls import gpu_count
 from streamdet.infer.fastest import usable_cores
-from streamdet.infer.gpu_input import GpuLetterbox, gpu_letterbox
+from streamdet.infer.gpu_input import GpuLetterbox, gpu_letterbox, why_not_on_the_gpu
 from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.session import GpuSession
 from streamdet.infer.shelf import Engine, Shelf
@@ -26,15 +27,21 @@ _log = logging.getLogger(__name__)
 
 
 class EngineDetector:
-    """Detector over a Backend; see contract.Detector. Calling it on an array answers at once, for scripts."""
+    """Detector over a Backend, or one on each of several GPUs; see contract.Detector and DetectorOnGpus.
 
-    def __init__(self, backend: Backend) -> None:
+    Calling it on an array answers at once, for scripts.
+    """
+
+    def __init__(self, backend: Backend, on_gpus: Mapping[int, Backend] | None = None) -> None:
         manifest = backend.manifest
         if manifest.kind != "detector":
             raise EngineMismatch(
                 "the engine does not detect", where=manifest.name, expected="detector", got=manifest.kind
             )
         self._backend = backend
+        self._on_gpus: Mapping[int, Backend] = on_gpus or ({0: backend} if backend.device == "cuda" else {})
+        self.gpus: tuple[int, ...] = tuple(self._on_gpus)
+        self.takes_surfaces = bool(self.gpus) and why_not_on_the_gpu() is None
         self.manifest = manifest
         self.name = manifest.name
         self.names: tuple[str, ...] = manifest.classes
@@ -42,15 +49,20 @@ class EngineDetector:
         self.backend_name: str = backend.name
         self.precision: str = backend.precision
         self.needs_picture = True
-        self.batch_limit: int = manifest.input.batch[1]
+        self.batch_limit: int = min(each.manifest.input.batch[1] for each in (backend, *self._on_gpus.values()))
         self.score: float = manifest.score
         self._lock = threading.Lock()
         self._own: EngineWorker | None = None
 
-    def worker(self, threads: int = 1) -> EngineWorker:
+    def worker(self, threads: int = 1, gpu: int | None = None) -> EngineWorker:
         """A detector for one thread, warm: its kernels are loaded and its network has run once."""
-        worker = EngineWorker(self, self._backend.session(threads))
-        worker.warm_up()
+        backend = self._backend if gpu is None else self._on_gpus[gpu]
+        worker = EngineWorker(self, backend.session(threads))
+        try:
+            worker.warm_up()
+        except StreamdetError:
+            worker.close()
+            raise
         return worker
 
     def __call__(
@@ -82,7 +94,8 @@ class EngineDetector:
             if self._own is not None:
                 self._own.close()
                 self._own = None
-        self._backend.close()
+        for backend in {id(each): each for each in (self._backend, *self._on_gpus.values())}.values():
+            backend.close()
 
 
 class EngineWorker:
@@ -166,6 +179,14 @@ def load_detector(
     precision: str | None = None,
     tail: Literal["auto", "kernel", "graph"] = "auto",
     shelf: Shelf | None = None,
+    all_gpus: bool = False,
 ) -> EngineDetector:
-    """A detector by the name of its engine on the shelf, or by path."""
-    return EngineDetector(open_backend(engine, backend, precision, tail, shelf))
+    """A detector by the name of its engine on the shelf, or by path; on the first GPU, or on all that work."""
+    first = open_backend(engine, backend, precision, tail, shelf)
+    opened = {0: first}
+    for gpu in range(1, gpu_count() if all_gpus and first.device == "cuda" else 1):
+        try:
+            opened[gpu] = open_backend(engine, first.name, first.precision, tail, shelf, gpu)
+        except StreamdetError as error:
+            _log.warning("%s does without GPU %d: %s", first.manifest.name, gpu, error.line)
+    return EngineDetector(first, opened if first.device == "cuda" else None)

@@ -96,6 +96,15 @@ class GpuWarp:
         return True
 
 
+def why_not_on_the_gpu() -> str | None:
+    """None where pictures can be prepared on a GPU; otherwise what is missing."""
+    try:
+        load_library()
+    except MissingExtra as error:
+        return f"{error.line}: {error.got}" if error.got else error.line
+    return None
+
+
 def gpu_letterbox(engine_input: EngineInput, session: Session) -> GpuLetterbox | None:
     """Where the session is on a GPU that can prepare its own input; otherwise None, and why is said once."""
     if not isinstance(session, GpuSession):

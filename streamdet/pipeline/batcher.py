@@ -24,6 +24,7 @@ class Feed:
     position: int  # which of the stream's detectors this batcher is
     room: int  # frames that the stream may have in flight
     inlet: Inlet | None  # only at the stream's first detector; the others are handed tickets
+    gpu: int | None = None  # where its newest picture lies
     tickets: deque[Ticket] = field(default_factory=deque)
     turn: float = 0.0  # stride scheduling: the smallest goes first
 
@@ -53,6 +54,7 @@ class Batcher:
         self._feeds: dict[str, Feed] = {}
         self._turn = 0.0
         self._closed = False
+        self._gpus: tuple[int, ...] = ()  # in service; where there are several each takes what lies on it
         self._batch_frames = meter.batch_frames.labels(engine)
         self._batch_wait_seconds = meter.batch_wait_seconds.labels(engine)
         self._depth_gauge = meter.queue_depth.labels(f"batcher:{engine}")
@@ -80,7 +82,7 @@ class Batcher:
             assert feed.inlet is not None
             self._wake_turn(feed)
             feed.inlet.put(frame)
-            self._changed.notify()
+            self._notify_of(feed, frame)
 
     def push(self, ticket: Ticket) -> None:
         """A frame that already has its place in the lane, for a further detector."""
@@ -88,7 +90,20 @@ class Batcher:
             feed = self._feeds[ticket.lane.name]
             self._wake_turn(feed)
             feed.tickets.append(ticket)
+            self._notify_of(feed, ticket.frame)
+
+    def _notify_of(self, feed: Feed, frame: Frame) -> None:
+        feed.gpu = frame.picture.device
+        if feed.gpu is None or len(self._gpus) < 2:
             self._changed.notify()
+        else:  # not every worker may take it
+            self._changed.notify_all()
+
+    def serve(self, gpus: tuple[int, ...]) -> None:
+        """These GPUs are in service; what lies on any other is for all of them."""
+        with self._changed:
+            self._gpus = gpus
+            self._changed.notify_all()
 
     def poke(self) -> None:
         """A lane has room again, or a worker should look at its own fate."""
@@ -123,8 +138,9 @@ class Batcher:
                 now = self._clock.now()
                 if wanted.gone and not batch:
                     return None
-                self._collect(batch, now)
-                if batch and self._complete(batch, now):
+                feeds = self._feeds_for(wanted)
+                self._collect(batch, feeds, now)
+                if batch and self._complete(batch, feeds, now):
                     self._note(batch, now)
                     return batch
                 if self._closed and not batch:
@@ -132,16 +148,23 @@ class Batcher:
                 due_s = None if not batch else batch[0][0].frame.decoded_s + self._wait_s - now
                 self._clock.wait(self._changed, due_s)
 
-    def _complete(self, batch: list[tuple[Ticket, int]], now: float) -> bool:
+    def _feeds_for(self, wanted: Wanted) -> list[Feed]:
+        """Those whose pictures a worker may take."""
+        feeds = list(self._feeds.values())
+        if len(self._gpus) < 2:
+            return feeds
+        return [feed for feed in feeds if feed.gpu == wanted.gpu or feed.gpu not in self._gpus]
+
+    def _complete(self, batch: list[tuple[Ticket, int]], feeds: list[Feed], now: float) -> bool:
         return (
-            len(batch) >= min(self.limit, sum(feed.share for feed in self._feeds.values()))
+            len(batch) >= min(self.limit, sum(feed.share for feed in feeds))
             or self._closed
             or now - batch[0][0].frame.decoded_s >= self._wait_s
         )
 
-    def _collect(self, batch: list[tuple[Ticket, int]], now: float) -> None:
+    def _collect(self, batch: list[tuple[Ticket, int]], feeds: list[Feed], now: float) -> None:
         while len(batch) < self.limit:
-            ready = [feed for feed in self._feeds.values() if feed.ready]
+            ready = [feed for feed in feeds if feed.ready]
             if not ready:
                 return
             feed = min(ready, key=_turn_of)
@@ -180,9 +203,10 @@ class Batcher:
 
 
 class Wanted:
-    """Whether a worker is still wanted; `Batcher.take` looks at it."""
+    """Whether a worker is still wanted, and where it works; `Batcher.take` looks at it."""
 
     gone = False
+    gpu: int | None = None
 
 
 def _turn_of(feed: Feed) -> float:

@@ -13,7 +13,7 @@ from importlib import metadata
 
 from streamdet.errors import ConfigError, StreamdetError
 from streamdet.frames import Event, Result
-from streamdet.infer.contract import Detector
+from streamdet.infer.contract import Detector, DetectorOnGpus
 from streamdet.metrics import Meter
 from streamdet.pipeline import memory
 from streamdet.pipeline.batcher import Batcher
@@ -198,6 +198,15 @@ class Pipeline:
         """The books of every sink."""
         return {outlet.name: outlet.balance() for outlet in self._outlets}
 
+    def place(self, stream: str, detectors: Sequence[Detector]) -> int | None:
+        """The GPU in whose memory a stream's pictures had best be decoded; None: the host's."""
+        with self._lock:
+            crews = [self._crews.get(id(detector)) for detector in detectors]
+        for crew in crews:
+            if crew is not None and isinstance(crew.detector, DetectorOnGpus) and crew.detector.takes_surfaces:
+                return crew.gpus.place(stream)
+        return None
+
     # ---- the run
 
     def run(self) -> Report:
@@ -368,6 +377,8 @@ class Pipeline:
                 outlet.offer(event)
 
     def _on_end(self, road: Road) -> None:
+        for crew in tuple(self._crews.values()):
+            crew.gpus.forget(road.name)
         with self._changed:
             road.ended = True
             self._changed.notify_all()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from streamdet.errors import InferenceFailed, StreamdetError
-from streamdet.infer.contract import Detector, DetectorWorker
+from streamdet.infer.contract import Detector, DetectorOnGpus, DetectorWorker
 from streamdet.metrics import Meter
 from streamdet.pipeline.backoff import Backoff
 from streamdet.pipeline.batcher import Batcher, Wanted
 from streamdet.pipeline.clock import Clock
+from streamdet.pipeline.gpus import Gpus
 from streamdet.pipeline.lane import Ticket
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,9 @@ _STARTS = 5  # failed starts in a row, after which an engine is given up
 class Worker(Wanted):
     """One thread, one session: takes a batch, detects, brings the answers to their lanes."""
 
-    def __init__(self, crew: Crew, number: int, threads: int) -> None:
+    def __init__(self, crew: Crew, number: int, threads: int, gpu: int | None) -> None:
         self._crew = crew
+        self.gpu = gpu
         self._threads = threads
         self._lock = threading.Lock()
         self._batch: Batch | None = None
@@ -74,11 +77,11 @@ class Worker(Wanted):
 
     def _open(self) -> DetectorWorker | None:
         try:
-            session = self._crew.detector.worker(self._threads)
+            session = self._crew.open(self._threads, self.gpu)
         except Exception as error:  # noqa: BLE001 - an engine that does not start is tried again, then given up
-            self._crew.failed(error, starting=True)
+            self._crew.failed(error, self.gpu, starting=True)
             return None
-        self._crew.started()
+        self._crew.started(self.gpu)
         return session
 
     def _detect(self, session: DetectorWorker, batch: Batch) -> bool:
@@ -89,12 +92,13 @@ class Worker(Wanted):
             if len(answers) != len(batch):
                 raise ValueError(f"{len(answers)} answers to {len(batch)} frames")
         except Exception as error:  # noqa: BLE001 - whatever an engine raises costs this batch alone
-            self._crew.failed(error)
+            self._crew.failed(error, self.gpu)
             if self._claim():
                 for ticket, position in batch:
                     ticket.lane.answer(ticket, position, None, "inference_failed")
             return False
         if self._claim():
+            self._crew.gpus.answered(self.gpu, len(batch), self._crew.clock.now() - self._since_s)
             for (ticket, position), found in zip(batch, answers, strict=True):
                 self._crew.note_truncated(found.truncated)
                 ticket.lane.answer(ticket, position, found)
@@ -105,11 +109,14 @@ class Worker(Wanted):
             try:
                 session.close()
             except Exception as error:  # noqa: BLE001 - it is gone either way, and said so
-                self._crew.failed(error)
+                self._crew.failed(error, self.gpu)
 
 
 class Crew:
-    """The workers of one engine. `resize` says how many and how wide; `watch` replaces the stuck ones."""
+    """The workers of one engine. `resize` says how many and how wide; `watch` replaces the stuck ones.
+
+    On several GPUs each has so many workers; one that is put out of service loses its own.
+    """
 
     def __init__(
         self,
@@ -124,9 +131,10 @@ class Crew:
         self.detector = detector
         self.batcher = batcher
         self.clock = clock
+        self.gpus = Gpus(detector.gpus if isinstance(detector, DetectorOnGpus) else (), detector.name, meter)
         self._push = push
         self._on_hopeless = on_hopeless
-        self._failed_starts = 0
+        self._failed_starts: Counter[int | None] = Counter()  # by GPU
         self.ready = False  # a session has come up
         self._workers: list[Worker] = []
         self._retired: list[Worker] = []
@@ -139,7 +147,7 @@ class Crew:
         self._truncated_total = meter.nms_truncated.labels(detector.name)
 
     def resize(self, workers: int, threads: int) -> None:
-        """So many workers, with sessions of so many threads; those that do not fit leave after their batch."""
+        """So many workers on each GPU, with sessions of so many threads; others leave after their batch."""
         with self._condition:
             if (workers, threads) == self._plan:
                 return
@@ -147,12 +155,19 @@ class Crew:
             for worker in self._workers:
                 worker.gone = True
             self._retired += self._workers
-            self._workers = [self._hire() for _ in range(workers)]
+            gpus = self.gpus.in_service
+            self._workers = [self._hire(gpu) for gpu in gpus or (None,) for _ in range(workers)]
             self._condition.notify_all()
-        self.batcher.poke()
+        self.batcher.serve(gpus)
 
-    def _hire(self) -> Worker:
-        worker = Worker(self, self._hired, self._plan[1])
+    def open(self, threads: int, gpu: int | None) -> DetectorWorker:
+        """A session for one worker."""
+        if gpu is not None and isinstance(self.detector, DetectorOnGpus):
+            return self.detector.worker(threads, gpu)
+        return self.detector.worker(threads)
+
+    def _hire(self, gpu: int | None) -> Worker:
+        worker = Worker(self, self._hired, self._plan[1], gpu)
         self._hired += 1
         worker.thread.start()
         return worker
@@ -172,8 +187,10 @@ class Crew:
             )
             with self._condition:
                 if worker in self._workers:
-                    self._workers[self._workers.index(worker)] = self._hire()
+                    self._workers[self._workers.index(worker)] = self._hire(worker.gpu)
                     self._retired.append(worker)
+            if self.gpus.failed(worker.gpu):
+                self._leave(worker.gpu)
             for ticket, position in batch:
                 ticket.lane.answer(ticket, position, None, "inference_deadline")
         with self._condition:
@@ -185,7 +202,7 @@ class Crew:
             if position == 0:
                 self._push(ticket)
 
-    def failed(self, error: Exception, *, starting: bool = False) -> None:
+    def failed(self, error: Exception, gpu: int | None = None, *, starting: bool = False) -> None:
         """Count and say it; an engine that has not started a few times in a row is hopeless."""
         self._failed_total.inc()
         failure = (
@@ -195,14 +212,35 @@ class Crew:
         )
         log.error("engine %s: %s", self.detector.name, failure.line, extra={"cause": f"engine:{self.detector.name}"})
         log.debug("engine %s", self.detector.name, exc_info=error)
-        if starting:
-            self._failed_starts += 1
-            if self._failed_starts >= _STARTS:
+        if self.gpus.failed(gpu):
+            self._leave(gpu)
+        elif starting:
+            self._failed_starts[gpu] += 1
+            if self._failed_starts[gpu] >= _STARTS and len(self.gpus.in_service) < 2:
                 self._on_hopeless(failure)
 
-    def started(self) -> None:
+    def _leave(self, gpu: int | None) -> None:
+        """A GPU is out of service: its workers go, and the others take what is its."""
+        left = self.gpus.in_service
+        log.error(
+            "engine %s: GPU %s fails again and again and is out of service; its streams go to GPU %s",
+            self.detector.name,
+            gpu,
+            ", ".join(map(str, left)),
+            extra={"cause": f"gpu:{gpu}"},
+        )
+        with self._condition:
+            gone = [worker for worker in self._workers if worker.gpu == gpu]
+            for worker in gone:
+                worker.gone = True
+            self._workers = [worker for worker in self._workers if worker.gpu != gpu]
+            self._retired += gone
+            self._condition.notify_all()
+        self.batcher.serve(left)
+
+    def started(self, gpu: int | None) -> None:
         """A session came up."""
-        self._failed_starts = 0
+        self._failed_starts[gpu] = 0
         self.ready = True
 
     def pause(self, worker: Worker, wait_s: float) -> bool:
