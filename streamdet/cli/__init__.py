@@ -17,6 +17,7 @@ def app() -> typer.Typer:
     from streamdet.cli.bench import bench
     from streamdet.cli.doctor import doctor
     from streamdet.cli.engine import engine_app
+    from streamdet.cli.labelled import data_app
     from streamdet.cli.run import check, run
     from streamdet.cli.train import train
     from streamdet.cli.workshop import eval_app
@@ -34,6 +35,7 @@ def app() -> typer.Typer:
     main.command()(check)
     main.command()(train)
     main.add_typer(engine_app, name="engine", help="Engines on the shelf: list, show, check, bench, import.")
+    main.add_typer(data_app, name="data", help="Labelled pictures: doctor, show, render.")
     main.add_typer(eval_app, name="eval", help="Scores against ground truth.")
     main.command()(doctor)
     main.command()(bench)

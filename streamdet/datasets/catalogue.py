@@ -122,15 +122,22 @@ def splits_of(spec: DataSpec | str) -> tuple[DataSpec, ...]:
     return tuple(wanted.model_copy(update={"split": name}) for name in single)
 
 
+def data_sets_below(spec: DataSpec | str) -> tuple[tuple[DataSpec, ...], ...]:
+    """The splits of a data set; of a folder that is none but holds some, the splits of each."""
+    wanted = DataSpec.parse(spec) if isinstance(spec, str) else spec
+    if wanted.path.is_dir() and wanted.split is None and not _found(wanted):
+        inner = [wanted.model_copy(update={"path": path}) for path in sorted(wanted.path.iterdir()) if path.is_dir()]
+        found = tuple(splits_of(each) for each in inner if _found(each))
+        if found:
+            return found
+    return (splits_of(wanted),)
+
+
 def _readers(spec: DataSpec) -> dict[str, Callable[[], Listed]]:
     """Split → what reads it."""
     if not spec.path.exists():
         raise ConfigError("there is no such data set", where=spec.path, expected=_GRAMMAR)
-    found = {
-        labelling: readers
-        for labelling, look in (("coco", _coco_readers), ("voc", _voc_readers), ("yolo", _yolo_readers))
-        if spec.format in (None, labelling) and (readers := look(spec))
-    }
+    found = _found(spec)
     if not found:
         raise DataError(
             "no labels found",
@@ -148,12 +155,21 @@ def _readers(spec: DataSpec) -> dict[str, Callable[[], Listed]]:
     return next(iter(found.values()))
 
 
+def _found(spec: DataSpec) -> dict[str, dict[str, Callable[[], Listed]]]:
+    """Format → split → reader, for every format that the files may be in."""
+    return {
+        labelling: readers
+        for labelling, look in (("coco", _coco_readers), ("voc", _voc_readers), ("yolo", _yolo_readers))
+        if spec.format in (None, labelling) and (readers := look(spec))
+    }
+
+
 def _coco_readers(spec: DataSpec) -> dict[str, Callable[[], Listed]]:
     if spec.path.is_file():
         files = [spec.path] if spec.path.suffix == ".json" else []
     else:
-        places = (spec.path, spec.path / "annotations", *(each for each in spec.path.glob("*") if each.is_dir()))
-        files = [path for place in places for path in sorted(place.glob("*.json")) if looks_like_coco(path)]
+        patterns = ("*.json", "annotations/*.json", "*/_annotations*.json")
+        files = [path for each in patterns for path in sorted(spec.path.glob(each)) if looks_like_coco(path)]
     return {_coco_split(path, spec): _coco_reader(path, spec) for path in dict.fromkeys(files)}
 
 

@@ -71,7 +71,7 @@ def test_the_drawing_of_the_error_tree_is_the_tree() -> None:
     assert drawn == classes
 
 
-BANNED = re.compile(r"(^|_)(utils?|helpers?|common|core|misc|manager|process|handle|data|cfg|img|dets)(_|$)")
+BANNED = re.compile(r"(^|_)(utils?|helpers?|common|core|misc|manager|process|handle|data(?!_set)|cfg|img|dets)(_|$)")
 
 
 FOREIGN = {"handle_error"}  # names that the standard library gave to what is overridden

@@ -133,7 +133,9 @@ def _tiny(snapshot: Snapshot) -> Iterator[Case]:
     for each in snapshot.scanned:
         sides = _trained_sides(each, snapshot.size)
         table = each.table
-        for number in np.flatnonzero(table.sound & (sides.min(axis=1, initial=np.inf) < _TINY_PX)).tolist():
+        for number in np.flatnonzero(
+            table.sound & ~table.ignored & (sides.min(axis=1, initial=np.inf) < _TINY_PX)
+        ).tolist():
             width, height = sides[number]
             yield each.case(
                 int(table.at[number]), f"{width:.1f} by {height:.1f} px in training", row=int(table.row[number])

@@ -100,9 +100,8 @@ class Report:
         raise DataError("the data set has errors:\n" + "\n".join(lines), hint=hint)
 
     def as_json(self, most: int = 100) -> dict[str, Any]:
-        """For machines: `streamdet.data_report/1`."""
+        """For machines: one of the reports of `streamdet.data_report/1`."""
         return {
-            "schema": "streamdet.data_report/1",
             "data_sets": [
                 {
                     "name": each.name,
