@@ -62,7 +62,7 @@ def _objects(result: Result) -> list[dict[str, Any]] | None:
         item["class"] = found.name(row)
         item["score"] = scores[row]
         item["xyxy"] = boxes[row]
-        if points is not None:
+        if points is not None and found.keypoints is not None and found.keypoints[row].any():
             item["keypoints"] = points[row]
         objects.append(item)
     return objects

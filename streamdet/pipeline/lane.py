@@ -7,14 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
 from streamdet.frames import Detections, Event, Frame, Result
 from streamdet.metrics import Meter
 from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.following import Following
+from streamdet.pipeline.joining import class_table, join
 from streamdet.pipeline.ledger import Ledger
-from streamdet.pipeline.selection import Selection, class_table
+from streamdet.pipeline.selection import Selection
 from streamdet.pipeline.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ class Lane:
         if ticket.unknown_reason is not None:
             return Result(frame, None, None, ticket.unknown_reason)
         try:
-            found = self._filter.before_tracking(self._join(ticket.answers))
+            found = self._filter.before_tracking(join(ticket.answers, self._offsets, self._names))
             tracks = self._following.update(frame, found)
             shown, tracks = self._filter.for_records(found, tracks)
         except Exception as error:  # a detector of the user's own may answer what nobody can index
@@ -181,18 +180,3 @@ class Lane:
             return Result(frame, None, None, "invalid_answer")
         self._detections_total.inc(len(shown))
         return Result(frame, shown, tracks)
-
-    def _join(self, answers: list[Detections | None]) -> Detections:
-        found = [answer for answer in answers if answer is not None]
-        if len(found) == 1:
-            return found[0]
-        merged = Detections(
-            np.concatenate([each.xyxy for each in found]),
-            np.concatenate([each.score for each in found]),
-            np.concatenate(
-                [each.class_id + offset for each, offset in zip(found, self._offsets, strict=True)], dtype=np.int32
-            ),
-            self._names,
-            truncated=sum(each.truncated for each in found),
-        )
-        return merged.rows(np.argsort(-merged.score, kind="stable"))

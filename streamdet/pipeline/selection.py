@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.frames import Detections, Tracks, TrackState
-from streamdet.infer.contract import Detector
 from streamdet.pipeline.stream import Polygon, Stream
 
 
@@ -76,14 +73,3 @@ def inside_polygon(points: npt.NDArray[np.floating], polygon: Polygon) -> npt.ND
         crosses = (y0 > y) != (y1 > y)
         inside ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
     return inside
-
-
-def class_table(detectors: Sequence[Detector]) -> tuple[list[int], tuple[str, ...]]:
-    """Class ids of several engines index one table; a name that two engines share is told apart by the engine."""
-    offsets: list[int] = []
-    names: list[str] = []
-    for detector in detectors:
-        offsets.append(len(names))
-        others = {name for other in detectors if other is not detector for name in other.names}
-        names += [f"{detector.name}/{name}" if name in others else name for name in detector.names]
-    return offsets, tuple(names)
