@@ -16,8 +16,8 @@ from streamdet.frames import Detections
 from streamdet.infer.contract import Detector
 from streamdet.infer.detector import load_detector
 from streamdet.infer.shelf import Shelf, Suite
-from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.joining import class_table
+from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Motion, Stream, TrackerFactory
 from streamdet.sinks.catalogue import sink_from
 from streamdet.sinks.contract import Sink, StreamStatus
