@@ -118,6 +118,10 @@ class FakeDriver:
         """What a decoder queues: a picture that is written some time later, in the default stream."""
         self.decoders.setdefault(_CONTEXT + gpu, deque()).append(work)
 
+    def current_gpu(self) -> int:
+        """Whose context is the calling thread's."""
+        return int(self._current.context) - _CONTEXT
+
     def _context(self) -> int | None:
         return getattr(self._current, "context", None)
 

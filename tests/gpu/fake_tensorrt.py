@@ -40,6 +40,7 @@ class Faults:
     spared: int = 0  # runs that pass before one is held
     holding: threading.Event = field(default_factory=threading.Event)  # a run is being held
     lose_context: bool = False  # the next run breaks the GPU's context
+    lose_after: tuple[int, int] | None = None  # that GPU's, after so many runs there
     cancel_seen: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -53,6 +54,15 @@ class Faults:
                 return None
             hold, self.hold = self.hold, None
             return hold
+
+    def lost_now(self, driver: FakeDriver) -> bool:
+        """Whether this run breaks the GPU that it runs on."""
+        with self.lock:
+            if self.lose_after is None or driver.current_gpu() != self.lose_after[0]:
+                return False
+            gpu, left = self.lose_after
+            self.lose_after = (gpu, left - 1)
+            return left <= 0
 
 
 @dataclass
@@ -420,6 +430,9 @@ class IExecutionContext:
         if hold is not None:
             world.faults.holding.set()
             hold.wait()
+        if world.faults.lost_now(world.driver):
+            world.driver.lose()
+            return
         if world.faults.lose_context:
             world.driver.lose()
             return

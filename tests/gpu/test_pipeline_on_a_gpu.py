@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from pathlib import Path
@@ -95,3 +96,34 @@ def test_a_run_that_fails_is_unknown_and_a_new_session_goes_on(tmp_path: Path, p
     assert 1 <= sum(record["objects"] is None for record in found) <= 4
     assert 1 == failures(pipeline, "failed")
     wait_until_free(bench)
+
+
+def test_two_gpus_share_the_work_and_one_that_is_lost_leaves_it_to_the_other(
+    tmp_path: Path, pictures: Path, machine: MakeMachine, caplog: pytest.LogCaptureFixture
+):
+    bench = machine(devices=2)
+    pipeline = pipeline_of(tmp_path, pictures, 10.0)
+    contexts = {state.context for state in bench.driver.streams.values()}
+    assert set() == contexts
+    bench.faults.lose_after = (1, 3)
+    with caplog.at_level(logging.ERROR):
+        report = pipeline.run()
+    assert 0 == report.exit_code
+    found = records(tmp_path)
+    assert FRAMES == len(found)
+    unknown = sum(record["objects"] is None for record in found)
+    assert unknown <= 8, "the batches that were under way there"
+    assert {1} == {context - 0xC0DE for context in bench.driver.lost}
+    assert failures(pipeline, "failed") >= 1
+    assert found[-1]["objects"] is not None
+
+
+def test_an_engine_does_without_a_gpu_that_does_not_start(
+    tmp_path: Path, pictures: Path, machine: MakeMachine, caplog: pytest.LogCaptureFixture
+):
+    bench = machine(devices=2)
+    bench.driver.lose(1)
+    with caplog.at_level(logging.WARNING):
+        pipeline_of(tmp_path, pictures, 10.0).run()
+    assert FRAMES == len(records(tmp_path))
+    assert "parrot does without GPU 1" in caplog.text
