@@ -63,7 +63,9 @@ def train(
     from streamdet.training.run_folder import RunFolder
 
     flags = {"data": data, "model": model, "size": size, "max_pictures": max_pictures, "seed": seed, "device": device}
-    given = {name: value for name, value in flags.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    if skip_bad:
+        given["skip_bad"] = True
     if resume is not None:
         if config is not None or given or out is not None:
             raise ConfigError(
@@ -78,7 +80,7 @@ def train(
         options = _read(config, given)
         folder = RunFolder(out or _free_folder(config, options))
         _begin(folder, options)
-    raise typer.Exit(_train(options, folder, quiet=quiet, skip_bad=skip_bad))
+    raise typer.Exit(_train(options, folder, quiet=quiet))
 
 
 def _need_torch() -> None:
@@ -128,7 +130,7 @@ def _begin(folder: RunFolder, options: TrainOptions) -> None:
         folder.begin(options.model_dump(mode="json", exclude_none=True))
 
 
-def _train(options: TrainOptions, folder: RunFolder, *, quiet: bool, skip_bad: bool) -> int:
+def _train(options: TrainOptions, folder: RunFolder, *, quiet: bool) -> int:
     from streamdet.training.reporting import Reporter
     from streamdet.training.running import run_training
 
@@ -136,9 +138,7 @@ def _train(options: TrainOptions, folder: RunFolder, *, quiet: bool, skip_bad: b
         asked = []
         signals.drain(lambda: asked.append(True))
         with Reporter(folder.log, quiet=quiet) as reporter:
-            outcome = run_training(
-                options, folder, reporter, command=_command(), skip_bad=skip_bad, stop=lambda: bool(asked)
-            )
+            outcome = run_training(options, folder, reporter, command=_command(), stop=lambda: bool(asked))
     _say_how_it_ended(outcome)
     return 130 if signals.interrupted else 0
 

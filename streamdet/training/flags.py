@@ -26,6 +26,8 @@ def with_flags(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
             merged[name] = flags[name]
     if "data" in flags:
         merged["data"] = data_of(flags["data"])
+    if flags.get("skip_bad") and isinstance(merged.get("data"), Mapping):
+        merged["data"] = {**merged["data"], "skip_bad": True}
     if "model" in flags or "model" not in merged:
         merged["model"] = quick_options(flags.get("model", DEFAULT_MODEL)).model_dump(exclude_defaults=True) | {
             "family": quick_options(flags.get("model", DEFAULT_MODEL)).family

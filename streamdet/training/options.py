@@ -38,6 +38,9 @@ class DataOptions(_Section):
     valid: Annotated[
         Data | None, Field(description="Pictures to choose the best weights by. None: some of `train` are held out.")
     ] = None
+    skip_bad: Annotated[
+        bool, Field(description="Learn from what is sound; errors are left out and listed, instead of refused.")
+    ] = False
     hold_out: Annotated[float, Field(gt=0, lt=1, description="How many, where `valid` is not given.")] = 0.2
     test: Annotated[Data | None, Field(description="Pictures scored once, at the end, with the best weights.")] = None
 

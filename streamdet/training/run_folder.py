@@ -9,7 +9,7 @@ run/
 ├── tensorboard/    the same for TensorBoard
 ├── plots/          curves, confusion, best and worst pictures
 ├── scores.json     every figure of the best weights
-└── CARD.md         all of it on one page
+└── CARD.md         all of it on one page, and left-out.txt beside it with --skip-bad
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
         self.plots = path / "plots"
         self.scores = path / "scores.json"
+        self.skipped = path / "left-out.txt"
         self.card = path / "CARD.md"
 
     def begin(self, options: Mapping[str, Any]) -> None:

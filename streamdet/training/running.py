@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import subprocess
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from streamdet.datasets.catalogue import open_data_set
-from streamdet.datasets.samples import DataSet, Entry, Listed
-from streamdet.errors import ConfigError, DataError
+from streamdet.datasets.samples import DataSet
+from streamdet.errors import ConfigError
 from streamdet.evaluation.detections import DetectionScores, score_detections
 from streamdet.evaluation.predictors import TorchPredictor
 from streamdet.manifest import Nms
@@ -25,23 +22,17 @@ from streamdet.models.contract import DetectionModel
 from streamdet.models.weights import Trained, load_trained, save_trained
 from streamdet.training.augment.augmenter import Augmenter
 from streamdet.training.batches import Samples
+from streamdet.training.card import write_card
 from streamdet.training.checkpoint import Progress, hash_of_data
 from streamdet.training.distributed import Ranks, joined
 from streamdet.training.hardware import hardware_for
+from streamdet.training.labelled import DataSets, examined, open_all
 from streamdet.training.options import TrainOptions
+from streamdet.training.plots import draw_plots
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder
 from streamdet.training.schedule import Stretch
 from streamdet.training.trainer import STOPPED, Task, train
-
-
-@dataclass(frozen=True)
-class DataSets:
-    """The pictures of a training, fit to be used."""
-
-    train: DataSet
-    valid: DataSet
-    test: DataSet | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,6 @@ def run_training(
     reporter: Reporter,
     *,
     command: str = "",
-    skip_bad: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Train to the end of the budget and leave everything in the folder; go on with what lies there already."""
@@ -72,7 +62,7 @@ def run_training(
     torch.set_num_threads(hardware.threads)
     with joined(hardware.device) as ranks:
         _check_share(options, ranks)
-        data = open_all(options)
+        data = examined(open_all(options.data), options.size, options.data.skip_bad, folder.skipped, reporter)
         task = _task(options, data, folder, ranks)
         reporter.say(
             f"{_name(options)}, {task.model.parameter_count():,} parameters · "
@@ -83,55 +73,7 @@ def run_training(
         if progress.ended == STOPPED or not ranks.first:
             return Outcome(folder.path, progress)
         reporter.pause()
-        return Outcome(folder.path, progress, _finish(options, data, folder, progress, command))
-
-
-def open_all(options: TrainOptions) -> DataSets:
-    """Read the labels of all parts; their classes must be the same."""
-    train_set = open_data_set(options.data.train)
-    if options.data.valid is None:
-        train_set, valid_set = held_out(train_set, options.data.hold_out)
-    else:
-        valid_set = open_data_set(options.data.valid)
-    test_set = None if options.data.test is None else open_data_set(options.data.test)
-    for other in (valid_set, test_set):
-        if other is not None and other.classes != train_set.classes:
-            raise DataError(
-                "the pictures to judge by have other classes than those to learn from",
-                where=other.name,
-                expected=", ".join(train_set.classes),
-                got=", ".join(other.classes),
-                hint="name them in the same order with `classes:` under data.train and data.valid",
-            )
-    if not train_set.entries or not valid_set.entries:
-        raise DataError("there is nothing to learn from, or nothing to judge by", where=options.data.train.path)
-    return DataSets(train_set, valid_set, test_set)
-
-
-def held_out(data_set: DataSet, share: float) -> tuple[DataSet, DataSet]:
-    """A data set without splits → one to learn from and one to judge by; the same ones every time.
-
-    Pictures of one group show the same things and stay together.
-    """
-    entries = data_set.entries
-    names = sorted({_group(entry) for entry in entries}, key=lambda name: hashlib.sha256(name.encode()).digest())
-    members: dict[str, int] = Counter(_group(entry) for entry in entries)
-    chosen: set[str] = set()
-    count = 0
-    for name in names:
-        if count >= share * len(entries) or len(chosen) == len(names) - 1:
-            break
-        chosen.add(name)
-        count += members[name]
-    parts = [
-        Listed(f"{data_set.name}/{part}", data_set.classes, tuple(e for e in entries if (_group(e) in chosen) == held))
-        for part, held in (("learnt", False), ("held out", True))
-    ]
-    return parts[0], parts[1]
-
-
-def _group(entry: Entry) -> str:
-    return entry.group or entry.key
+        return Outcome(folder.path, progress, _finish(options, data, folder, progress, hardware.said, command))
 
 
 def _check_share(options: TrainOptions, ranks: Ranks) -> None:
@@ -211,7 +153,22 @@ def _name(options: TrainOptions) -> str:
 
 
 def _finish(
-    options: TrainOptions, data: DataSets, folder: RunFolder, progress: Progress, command: str
+    options: TrainOptions, data: DataSets, folder: RunFolder, progress: Progress, machine: str, command: str
 ) -> DetectionScores:
-    best = load_trained(folder.best).model
-    return scored(best, options, data.test or data.valid)
+    """Score the best weights once, draw the plots and write the card."""
+    best = load_trained(folder.best)
+    judged = data.test or data.valid
+    scores = scored(best.model, options, judged)
+    draw_plots(folder, scores, judged)
+    write_card(
+        folder,
+        options,
+        data,
+        progress,
+        scores,
+        provenance=best.provenance,
+        parameters=best.model.parameter_count(),
+        machine=machine,
+        command=command,
+    )
+    return scores
