@@ -75,9 +75,9 @@ def xyxy_to_distances(points: Tensor, xyxy: Tensor) -> Tensor:
 
 def clip(xyxy: Tensor, width: float, height: float) -> Tensor:
     """Boxes cut to the picture (0, 0, width, height)."""
-    x = xyxy[..., 0::2].clamp(0.0, float(width))  # both bounds floats: the exporter knows no mixture
-    y = xyxy[..., 1::2].clamp(0.0, float(height))
-    return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
+    # Both bounds as floats: the exporter knows no mixture with integers.
+    corner = torch.tensor([float(width), float(height)] * 2, dtype=xyxy.dtype, device=xyxy.device)
+    return torch.minimum(xyxy.clamp(min=0.0), corner)
 
 
 def grid_points(size: tuple[int, int], stride: int, device: torch.device | None = None) -> Tensor:

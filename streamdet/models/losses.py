@@ -7,7 +7,7 @@ small errors away.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 from streamdet.models import geometry
@@ -47,3 +47,12 @@ def smooth_l1(got: Tensor, wanted: Tensor, beta: float = 1.0) -> Tensor:
 def box_loss(got: Tensor, wanted: Tensor) -> Tensor:
     """1 − complete IoU, row by row [..., 4] → [...]."""
     return 1 - geometry.complete_iou(got.float(), wanted.float())
+
+
+def mean_over_ranks(total: Tensor) -> Tensor:
+    """The mean over all processes that train together, so that each divides by the same; without them, as it is."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return total
+    shared = total.detach().clone()
+    distributed.all_reduce(shared)
+    return shared / distributed.get_world_size()
