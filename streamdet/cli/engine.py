@@ -10,6 +10,7 @@ import typer
 
 from streamdet.cli.build import build
 from streamdet.cli.console import one_engine, say
+from streamdet.cli.export import export
 from streamdet.cli.quantize import quantize
 from streamdet.errors import ConfigError, StreamdetError
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from streamdet.infer.shelf import Engine, Suite
     from streamdet.manifest import EngineManifest
 
-engine_app = typer.Typer(no_args_is_help=True, help="The shelf of engines: look, check, measure, import.")
+engine_app = typer.Typer(no_args_is_help=True, help="The shelf of engines: look, check, measure, import, export.")
 
 engine_app.command()(build)
 engine_app.command()(quantize)
+engine_app.command()(export)
 
 EngineName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="An engine on the shelf, or its folder.")]
 Pictures = Annotated[Path | None, typer.Option(help="A folder of pictures that hold what the engine finds.")]

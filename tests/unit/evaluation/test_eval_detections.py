@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from rendered_sets import CLASSES, RenderedSet
 
 from streamdet.datasets.samples import Objects
 from streamdet.errors import ConfigError
@@ -25,7 +26,6 @@ from streamdet.evaluation.matching import FALSE, FREE, match
 from streamdet.evaluation.plots import draw_all
 from streamdet.evaluation.voc import voc_curve, voc_scores
 from streamdet.frames import Detections
-from tests.rendered_sets import CLASSES, RenderedSet
 
 THREE = ("red", "white", "plate")
 

@@ -1,0 +1,123 @@
+"""`streamdet engine export`: a training's best weights become an engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from streamdet.cli.console import say
+from streamdet.cli.quantize import print_verdicts
+from streamdet.manifest import Precision
+
+if TYPE_CHECKING:
+    from streamdet.evaluation.answers import Progress
+    from streamdet.export.run import RunData, Shelved
+
+_MORE: dict[str, tuple[Precision, ...]] = {
+    "fp32": (),
+    "fp16": ("fp16",),
+    "int8": ("int8-sym", "int8-u8"),
+    "int8-sym": ("int8-sym",),
+    "int8-u8": ("int8-u8",),
+    "all": ("fp16", "int8-sym", "int8-u8"),
+}
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training, or its best.pt.")],
+    name: Annotated[str, typer.Option(help="What the engine is called on the shelf.")],
+    precision: Annotated[
+        list[Literal["fp32", "fp16", "int8", "int8-sym", "int8-u8", "all"]] | None,
+        typer.Option(help="Files beside the fp32 one. May be repeated; int8 is one for TensorRT and one for CPUs."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Pictures for the ranges of int8: PATH:SPLIT. The run's own, if not named.")
+    ] = None,
+    score_on: Annotated[
+        str | None, typer.Option(help="Labelled pictures that decide: PATH:SPLIT. The run's test or valid ones.")
+    ] = None,
+    most_loss: Annotated[float, typer.Option(min=0, help="Points of mAP50-95 that a precision may cost.")] = 1.0,
+    score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The engine's threshold; where F1 is best, if not named.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="The engine's licence, for its card.")] = "",
+    shelf: Annotated[Path, typer.Option(help="The folder of engines that it is put into.")] = Path("engines"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an engine of that name.")] = False,
+) -> None:
+    """Make an engine of a training's best weights, prove that it finds the same, and put it on the shelf.
+
+    Exit code 1 where a precision that was asked for is not written, because it would cost too much.
+    """
+    from rich.markup import escape
+
+    from streamdet.errors import ModelRefused
+    from streamdet.export.run import export_run
+
+    wanted = dict.fromkeys(file for one in precision or () for file in _MORE[one])
+    done = export_run(
+        run,
+        name,
+        shelf=shelf,
+        precisions=tuple(wanted),
+        data=_data(run, data, score_on),
+        score=score,
+        most_points=most_loss,
+        licence=licence,
+        replace_existing=force,
+        progress=_told,
+    )
+    _print(done)
+    refused = False
+    for file, outcome in done.files.items():
+        if isinstance(outcome, ModelRefused):
+            refused = True
+            say(f"[yellow]not written[/]: {escape(outcome.line)}")
+        else:
+            print_verdicts(outcome, file)
+    say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _data(run: Path, data: str | None, score_on: str | None) -> RunData:
+    """The run's own pictures, but for what is named."""
+    from dataclasses import replace
+
+    from streamdet.datasets.catalogue import open_data_set
+    from streamdet.export.run import run_data
+
+    own = run_data(run if run.is_dir() else run.parent)
+    if data is not None:
+        own = replace(own, calibrate_on=open_data_set(data))
+    if score_on is not None:
+        own = replace(own, score_on=open_data_set(score_on))
+    return own
+
+
+def _told(what: str) -> Progress | None:
+    """A line per scoring: each takes seconds to minutes."""
+    say(f"[dim]scoring {what} …[/]")
+    return None
+
+
+def _print(done: Shelved) -> None:
+    from rich.markup import escape
+
+    manifest = done.engine.manifest
+    width, height = manifest.input.size
+    say(
+        f"[green]{manifest.name}[/]: {manifest.family}, {width}x{height}, classes {escape(', '.join(manifest.classes))}"
+    )
+    for runtime, outcome in done.exported.parity.items():
+        say(f"{runtime} against torch: {outcome}")
+    if done.torch is not None and done.scores is not None:
+        say(
+            f"mAP50-95 on {escape(done.scores.data)}: torch {done.torch.map50_95:.4f}, engine "
+            f"{done.scores.map50_95:.4f}; mAP50 {done.scores.map50:.4f}; threshold {manifest.score}"
+        )
+    for finding in done.exported.findings:
+        say(f"TensorRT lint: {escape(str(finding))}")
+    for remark in done.remarks:
+        say(f"[yellow]note[/]: {escape(remark)}")

@@ -1,0 +1,225 @@
+"""From the folder of a training to an engine on the shelf, in every precision that was asked for and bears it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from streamdet.datasets.catalogue import DataSpec, open_data_set
+from streamdet.datasets.samples import DataSet
+from streamdet.errors import ConfigError, DataError, ModelRefused, StreamdetError
+from streamdet.evaluation.accuracy import MOST_POINTS, AccuracyJudge, points_lost
+from streamdet.evaluation.answers import Progress
+from streamdet.evaluation.detections import DetectionScores, score_detections
+from streamdet.evaluation.laying import laid_out
+from streamdet.evaluation.predictors import EnginePredictor, trained_predictor
+from streamdet.export.engine import Exported, export_model
+from streamdet.graft.check import CheckReport
+from streamdet.graft.gate import add_file
+from streamdet.graft.precisions import in_precision
+from streamdet.graft.shelving import card_of, refuse_name, swap_in
+from streamdet.infer.shelf import Engine, open_engine
+from streamdet.manifest import Nms, Precision, Provenance, dump_manifest
+from streamdet.models.weights import Trained, load_trained
+
+CONFIG, CARD, RECIPE = "config.yaml", "CARD.md", "recipe.yaml"
+_CALIBRATED_ON = 512  # pictures
+_EXPORT_MAY_COST = 0.2  # points of mAP50-95, single precision against torch
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The pictures that a run's configuration names, as far as they are still there."""
+
+    calibrate_on: DataSet | None  # what it learnt from
+    score_on: DataSet | None  # its test pictures, or those that it was chosen by
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shelved:
+    """What came of it."""
+
+    engine: Engine
+    exported: Exported
+    torch: DetectionScores | None
+    scores: DetectionScores | None  # of the engine, on the same pictures
+    files: Mapping[Precision, CheckReport | ModelRefused]  # of the precisions that were asked for
+    remarks: tuple[str, ...]
+
+    @property
+    def lost(self) -> float | None:
+        """Points of mAP50-95 from torch to the engine."""
+        return None if self.torch is None or self.scores is None else points_lost(self.torch, self.scores)
+
+
+def export_run(
+    run: Path,
+    name: str,
+    *,
+    shelf: Path,
+    precisions: Sequence[Precision] = (),
+    data: RunData | None = None,
+    score: float | None = None,
+    most_points: float = MOST_POINTS,
+    licence: str = "",
+    replace_existing: bool = False,
+    progress: Callable[[str], Progress | None] = lambda _: None,
+) -> Shelved:
+    """Whatever is wrong with the engine itself is one error, and nothing is left on the shelf.
+
+    A precision that costs more than `most_points` of mAP50-95 is left out and told. The threshold of the engine is the
+    one of the best F1 where none is given. `data` is what the run's configuration names, unless given.
+    """
+    refuse_name(shelf, name, replace_existing)
+    trained = load_trained(run)
+    folder = run if run.is_dir() else run.parent
+    data = data or run_data(folder)
+    reference = None
+    if data.score_on is not None:
+        reference = score_detections(trained_predictor(run), data.score_on, progress=progress("torch"))
+    shelf.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=shelf))
+    try:
+        exported = _export(trained, folder, name, aside, data, reference, score, licence)
+        engine, scores = exported.engine, None
+        if data.score_on is not None and reference is not None:
+            scores = _scored(engine, data.score_on, reference, progress)
+            engine = _with_scores(engine, scores, reference)
+        files = {one: _add(engine, one, data, most_points, progress) for one in precisions}
+        engine = _described(aside / name, folder)
+        swap_in(aside / name, shelf / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Shelved(Engine(shelf / name, engine.manifest), exported, reference, scores, files, data.remarks)
+
+
+def run_data(folder: Path) -> RunData:
+    """Read `data:` of a run's config.yaml; what cannot be opened any more is a remark, not an error."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return RunData(None, None, (f"no {CONFIG} beside the weights: there are no pictures to score and prove with",))
+    try:
+        named = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise DataError("the run's configuration cannot be read", where=path, got=error) from error
+    remarks: list[str] = []
+
+    def opened(key: str) -> DataSet | None:
+        if not named.get(key):
+            return None
+        try:
+            told = named[key]
+            spec = DataSpec.parse(told) if isinstance(told, str) else DataSpec.model_validate(told)
+            return open_data_set(spec)
+        except (StreamdetError, ValueError) as error:
+            remarks.append(f"the run's {key} pictures are not there: {str(error).splitlines()[0]}")
+            return None
+
+    return RunData(opened("train"), opened("test") or opened("valid"), tuple(remarks))
+
+
+def _export(
+    trained: Trained,
+    folder: Path,
+    name: str,
+    shelf: Path,
+    data: RunData,
+    reference: DetectionScores | None,
+    score: float | None,
+    licence: str,
+) -> Exported:
+    recipe = folder / CONFIG
+    best = trained.scores.get("best_score", 0.25) if reference is None else reference.best.score
+    learnt = trained.provenance.get("data", "")
+    return export_model(
+        trained.model,
+        name=name,
+        shelf=shelf,
+        size=trained.size,
+        classes=trained.classes,
+        pictures=data.score_on or data.calibrate_on,
+        nms=Nms(iou=trained.nms_iou),
+        score=round(min(max(best if score is None else score, 0.05), 0.95), 3) if score is None else score,
+        provenance=Provenance(
+            source=f"trained by streamdet {trained.provenance.get('streamdet', '')}".strip(),
+            licence=licence,
+            recipe=RECIPE if recipe.is_file() else "",
+            data=learnt if data.score_on is None else f"learnt from {learnt}, scored on {data.score_on.name}",
+            commit=trained.provenance.get("commit", ""),
+            scores={key: value for key, value in trained.scores.items() if value == value},
+        ),
+        files={RECIPE: recipe.read_bytes()} if recipe.is_file() else None,
+    )
+
+
+def _scored(
+    engine: Engine, data_set: DataSet, reference: DetectionScores, progress: Callable[[str], Progress | None]
+) -> DetectionScores:
+    with EnginePredictor(engine, "onnx-cpu", "fp32") as predictor:
+        scores = score_detections(predictor, data_set, progress=progress("engine"))
+    if points_lost(reference, scores) > _EXPORT_MAY_COST:
+        raise ModelRefused(
+            "the engine scores lower than the model that it was made of",
+            where=data_set.name,
+            expected=f"mAP50-95 {100 * reference.map50_95:.2f}, at most {_EXPORT_MAY_COST} points less",
+            got=f"{100 * scores.map50_95:.2f}",
+        )
+    return scores
+
+
+def _with_scores(engine: Engine, scores: DetectionScores, reference: DetectionScores) -> Engine:
+    """The engine with its measured figures, beside the one of torch, in its manifest."""
+    measured = {key: round(value, 5) for key, value in scores.figures().items() if value == value}
+    measured["torch_map50_95"] = round(reference.map50_95, 5)
+    provenance = engine.manifest.provenance.model_copy(update={"scores": measured})
+    manifest = engine.manifest.model_copy(update={"provenance": provenance})
+    aside = engine.folder / ".manifest.json.partial"
+    aside.write_text(dump_manifest(manifest), encoding="utf-8")
+    os.replace(aside, engine.folder / "manifest.json")
+    return Engine(engine.folder, manifest)
+
+
+def _add(
+    engine: Engine,
+    precision: Precision,
+    data: RunData,
+    most_points: float,
+    progress: Callable[[str], Progress | None],
+) -> CheckReport | ModelRefused:
+    """One more file, or why not."""
+    pictures = None
+    source = data.calibrate_on or data.score_on
+    if precision.startswith("int8"):
+        if source is None:
+            raise ConfigError(
+                f"{precision} needs pictures", hint="the run's own are not there; give others with --data"
+            )
+        pictures = laid_out(source, engine.manifest.input, _CALIBRATED_ON)
+    judge = None if data.score_on is None else AccuracyJudge(data.score_on, most_points, progress)
+    current = open_engine(engine.folder)
+    assert isinstance(current, Engine)
+    try:
+        return add_file(current, precision, in_precision(current, precision, pictures), judge=judge)
+    except ModelRefused as refused:
+        return refused
+
+
+def _described(folder: Path, run: Path) -> Engine:
+    """CARD.md anew, with all files, and what the training says of itself below."""
+    engine = open_engine(folder)
+    assert isinstance(engine, Engine)
+    text = card_of(engine.manifest)
+    card = run / CARD
+    if card.is_file():
+        told = re.sub(r"^!\[.*\n?", "", card.read_text(encoding="utf-8"), flags=re.MULTILINE)  # its plots stay there
+        text += "\n" + re.sub(r"^#", "##", told, flags=re.MULTILINE)
+    (folder / CARD).write_text(text, encoding="utf-8")
+    return engine
