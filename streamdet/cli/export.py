@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamdet.cli.console import say
 from streamdet.cli.quantize import print_verdicts
+from streamdet.errors import ConfigError
 from streamdet.manifest import Precision
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training, or its best.pt.")],
     name: Annotated[str, typer.Option(help="What the engine is called on the shelf.")],
     precision: Annotated[
-        list[Literal["fp32", "fp16", "int8", "int8-sym", "int8-u8", "all"]] | None,
-        typer.Option(help="Files beside the fp32 one. May be repeated; int8 is one for TensorRT and one for CPUs."),
-    ] = None,
+        str,
+        typer.Option(
+            help="Files beside the fp32 one, parted by commas: fp16, int8-sym (TensorRT), int8-u8 (CPUs), all."
+        ),
+    ] = "fp32",
     data: Annotated[
         str | None, typer.Option(help="Pictures for the ranges of int8: PATH:SPLIT. The run's own, if not named.")
     ] = None,
@@ -55,12 +58,11 @@ def export(
     from streamdet.errors import ModelRefused
     from streamdet.export.run import export_run
 
-    wanted = dict.fromkeys(file for one in precision or () for file in _MORE[one])
     done = export_run(
         run,
         name,
         shelf=shelf,
-        precisions=tuple(wanted),
+        precisions=_files(precision),
         data=_data(run, data, score_on),
         score=score,
         most_points=most_loss,
@@ -79,6 +81,15 @@ def export(
     say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
     if refused:
         raise typer.Exit(1)
+
+
+def _files(told: str) -> tuple[Precision, ...]:
+    """What is to be made besides fp32."""
+    words = told.split(",")
+    unknown = [word for word in words if word not in _MORE]
+    if unknown:
+        raise ConfigError("there is no such precision", expected=", ".join(_MORE), got=unknown[0])
+    return tuple(dict.fromkeys(file for word in words for file in _MORE[word]))
 
 
 def _data(run: Path, data: str | None, score_on: str | None) -> RunData:
