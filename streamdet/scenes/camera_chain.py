@@ -3,8 +3,8 @@
     light → tone → blur → scaling → noise → JPEG or a video codec's blocks
 
 Pictures are uint8, [h, w] or [h, w, 3]. `severity` 1 is as wide as training should be: wider than the world; 0 leaves a
-picture nearly as it was. Lengths go by `glyph_px`, the height of the characters in the picture, and noise by contrast:
-whatever the truth says is written there can be read by somebody.
+picture nearly as it was, beyond 1 not everything can be read. Lengths go by `glyph_px`, the height of the characters in
+the picture, and noise by contrast: what the truth says is written there can be read by somebody.
 """
 
 from __future__ import annotations
@@ -24,15 +24,26 @@ _GRAIN_SIZE = (1152, 1792)  # rows, columns
 _GRAIN_DEVIATION = 24.0
 
 
-def expose(picture: Pixels, dice: Dice, glyph_px: float, severity: float = 1.0) -> Pixels:
-    """The whole chain on a cut-out around one plate."""
-    picture = light(picture, dice, glyph_px, severity)
-    picture = tone(picture, dice, severity)
-    if dice.chance(0.12 * severity):
-        picture = bloom(picture, dice, glyph_px)
-    picture = blur(picture, dice, glyph_px, severity)
+def expose(
+    picture: Pixels,
+    dice: Dice,
+    glyph_px: float,
+    severity: float = 1.0,
+    steady: Dice | None = None,
+    blurring: float = 1.0,
+) -> Pixels:
+    """The whole chain on a cut-out around one plate.
+
+    For pictures that follow each other, `steady` draws what stays the same: give it anew from the same seed each time.
+    """
+    lasting = steady or dice
+    picture = light(picture, lasting, glyph_px, severity)
+    picture = tone(picture, lasting, severity)
+    if lasting.chance(0.12 * severity):
+        picture = bloom(picture, lasting, glyph_px)
+    picture = blur(picture, dice, glyph_px, severity * blurring)
     picture = rescale(picture, dice, glyph_px, severity)
-    picture = noise(picture, dice, severity, most=_bearable(picture, glyph_px))
+    picture = noise(picture, dice, severity, most=_bearable(picture, glyph_px) * max(severity, 1.0))
     return transmit(picture, dice, glyph_px, severity)
 
 
@@ -113,7 +124,7 @@ def tone(picture: Pixels, dice: Dice, severity: float) -> Pixels:
             levels += (steep * dice.between(0.8, 1.3) - levels) * dice.between(0.3, 1)
     cast = 0.4 if dice.chance(0.2) else 0.1
     gains = np.exp(dice.random.standard_normal(levels.shape[1]) * (cast * severity))
-    levels *= gains / gains.max() * dice.log_between(1 - 0.62 * severity, 1 + 0.45 * severity)
+    levels *= gains / gains.max() * dice.log_between(max(1 - 0.62 * severity, 0.25), 1 + 0.45 * severity)
     if dice.chance(0.25 * severity):
         levels += (dice.random.uniform(90, 255, levels.shape[1]) - levels) * (dice.random.random() ** 2 * 0.65)
     levels = np.clip(levels, 0, 255)
@@ -210,7 +221,7 @@ def jpeg(picture: Pixels, quality: int) -> Pixels:
 
 def transmit(picture: Pixels, dice: Dice, glyph_px: float, severity: float) -> Pixels:
     """JPEG not at all, once or twice, or what a video codec leaves of it; less where characters are small."""
-    lowest = 20 + max(26 - glyph_px, 0) * 2
+    lowest = max(20 + max(26 - glyph_px, 0) * 2 - 20 * max(severity - 1, 0), 12)
     if dice.chance(0.25 * severity):
         return video_blocks(picture, dice, lowest)
     for share in (0.7, 0.35):

@@ -140,7 +140,9 @@ TRAIN_STYLES: tuple[GlyphStyle, ...] = (
         "uk", 0.62, 0.17, 0.14, squareness=3.4, alternates=("upright R", "flag 1", "spur G", "short M", "curled 6 9")
     ),
     GlyphStyle("fe", 0.55, 0.125, 0.15, alternates=("marked",), widths="marked"),
-    GlyphStyle("us-tall", 0.42, 0.12, 0.16, "round", squareness=3.0, alternates=("curled 6 9", "plain 1", "barred J")),
+    GlyphStyle(
+        "us-tall", 0.37, 0.1, 0.17, "round", squareness=2.2, alternates=("open 4", "plain 1", "barred J", "deep M")
+    ),
     GlyphStyle(
         "us-block",
         0.5,

@@ -28,14 +28,14 @@ class Mounted:
     corners: Corners  # of the plate in `bgr`
 
 
-def mount(face: Bgr, alphabet: Alphabet, dice: Dice) -> Mounted:
-    """Fix a face to a random piece of a car, or to nothing but its frame."""
+def mount(face: Bgr, alphabet: Alphabet, dice: Dice, *, framed: float = 0.7) -> Mounted:
+    """Fix a face to a random piece of a car, or to nothing but its frame, which that share has."""
     height, width = face.shape[:2]
     side, above, below = (max(round(height * dice.between(*span)), 3) for span in ((0.2, 0.5), (0.2, 0.5), (0.2, 0.5)))
     canvas = _body((height + above + below, width + 2 * side), dice)
     if dice.chance(0.5):
         _recess(canvas, (side, above, width, height), dice)
-    rims = _frame(canvas, (side, above, width, height), alphabet, dice)
+    rims = _frame(canvas, (side, above, width, height), alphabet, dice) if dice.chance(framed) else (0, 0)
     canvas[above : above + height, side : side + width] = face
     _soften_corners(canvas, (side, above, width, height), dice)
     alpha = _alpha(canvas.shape[:2], (side, above, width, height), rims, dice)
@@ -92,8 +92,6 @@ def _recess(canvas: Bgr, box: tuple[int, int, int, int], dice: Dice) -> None:
 
 def _frame(canvas: Bgr, box: tuple[int, int, int, int], alphabet: Alphabet, dice: Dice) -> tuple[int, int]:
     """The holder; answers how far it reaches out at the sides and below."""
-    if dice.chance(0.3):
-        return 0, 0
     x, y, width, height = box
     thick = max(round(height * dice.between(0.02, 0.1)), 1)
     below = max(round(height * dice.between(0.1, 0.24)), thick) if dice.chance(0.4) else thick
@@ -135,7 +133,7 @@ def _alpha(shape: tuple[int, int], box: tuple[int, int, int, int], rims: tuple[i
     """Opaque over plate and frame; the piece of the car fades out, or is not there at all."""
     x, y, width, height = box
     alpha = np.zeros(shape, np.uint8)
-    if dice.chance(0.6):
+    if dice.chance(0.35):
         edge = max(round(height * dice.between(0.05, 0.2)), 1)
         alpha[edge:-edge, edge:-edge] = 255
         alpha = np.asarray(cv2.blur(alpha, (2 * edge + 1, 2 * edge + 1)), np.uint8)

@@ -17,19 +17,19 @@ from streamdet.scenes.truth import Bgr
 
 def draw_not_plate(dice: Dice, height: float) -> Mounted:
     """Something of that height in pixels that carries no plate; its corners are those of the whole thing."""
-    kind = dice.pick(_KINDS)
+    kind = dice.pick(_KINDS if height >= _TELLING_PX else _KINDS[2:])
     aspect = dice.log_between(1.0, 6.0)
     size = (max(round(height * aspect), 8), max(round(height), 8))
     canvas = _ground(size, dice)
     kind(canvas, dice)
     alphabet = StrokeAlphabet(dice.pick(tuple(STYLES)))
-    return mount(canvas, alphabet, dice)
+    return mount(canvas, alphabet, dice, framed=0.15)
 
 
-def random_words(dice: Dice, height: int) -> Mask:
+def random_words(dice: Dice, height: int, letters: tuple[int, int] = (2, 14)) -> Mask:
     """A mask of lettering in any style."""
     alphabet: Alphabet = StrokeAlphabet(dice.pick(tuple(STYLES)))
-    text = "".join(dice.pick(CHARACTERS[10:] if dice.chance(0.85) else CHARACTERS) for _ in range(dice.whole(2, 11)))
+    text = "".join(dice.pick(CHARACTERS[10:]) for _ in range(dice.whole(*letters)))
     return small_print(alphabet, text, max(height, 3))
 
 
@@ -49,9 +49,10 @@ def _contrast(canvas: Bgr, dice: Dice) -> list[float]:
 
 
 def _shop(canvas: Bgr, dice: Dice) -> None:
-    """Lettering, bigger than the board or smaller."""
+    """Lettering as no plate has it: far too long, too small, too big, or out of the middle."""
     height, width = canvas.shape[:2]
-    mask = random_words(dice, round(height * dice.between(0.4, 1.1)))
+    share, letters = dice.pick(((0.3, (3, 14)), (0.5, (11, 18)), (1.25, (2, 9)), (0.75, (1, 2))))
+    mask = random_words(dice, round(height * share), letters)
     spot = (round((width - mask.shape[1]) * dice.between(0, 1)), round((height - mask.shape[0]) * dice.between(0, 1)))
     lay(canvas, mask, spot, _contrast(canvas, dice))
 
@@ -97,7 +98,7 @@ def _sign(canvas: Bgr, dice: Dice) -> None:
     rim = max(round(height * dice.between(0.02, 0.07)), 1)
     cv2.rectangle(canvas, (rim, rim), (width - rim, height - rim), ink, rim)
     if dice.chance(0.5):
-        mask = random_words(dice, round(height * dice.between(0.25, 0.5)))
+        mask = random_words(dice, round(height * dice.between(0.2, 0.4)), (1, 3))
         lay(canvas, mask, ((width - mask.shape[1]) // 2, (height - mask.shape[0]) // 2), ink)
         return
     tip = (round(width * dice.between(0.7, 0.9)), height // 2)
@@ -135,14 +136,14 @@ def _clouds(canvas: Bgr, dice: Dice) -> None:
     cv2.add(canvas, cv2.resize(grid, (width, height)), dst=canvas, dtype=cv2.CV_8U)
 
 
+_TELLING_PX = 18  # a board lower than that could be a plate for all one can see
 _KINDS: tuple[Callable[[Bgr, Dice], None], ...] = (
-    _shop,
+    _empty,
     _shop,
     _small_text,
     _grille,
     _badge,
     _sign,
-    _empty,
     _lights,
     _clouds,
 )

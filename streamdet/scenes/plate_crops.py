@@ -5,23 +5,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.plate_formats import FORMATS, PlateFormat
-from streamdet.scenes.alphabets import CHARACTERS, Alphabet, StrokeAlphabet, TypefaceAlphabet
+from streamdet.scenes.alphabets import CHARACTERS
 from streamdet.scenes.camera_chain import Pixels, expose
 from streamdet.scenes.dice import Dice
-from streamdet.scenes.glyph_styles import STYLES, TEST_STYLES, TRAIN_STYLES
 from streamdet.scenes.mounts import Mounted, mount
 from streamdet.scenes.not_plates import draw_not_plate
-from streamdet.scenes.plate_parts import recoloured
-from streamdet.scenes.plates import Look, PlateArt, draw_plate
+from streamdet.scenes.pasting import prefiltered
+from streamdet.scenes.plate_kinds import Kinds, random_plate
+from streamdet.scenes.plates import PlateArt
 from streamdet.scenes.poses import (
     Corners,
     Matrix,
@@ -35,7 +33,6 @@ from streamdet.scenes.poses import (
 )
 from streamdet.scenes.truth import Bgr
 
-Split = Literal["train", "test"]
 Map = npt.NDArray[np.uint8]  # [h / 2, w / 2]
 
 CLASSES = ("background", *CHARACTERS)  # of the label map
@@ -49,14 +46,11 @@ class CropOptions:
 
     size: tuple[int, int] = (192, 64)  # width, height; the same for one line and two
     colour: Literal["gray", "rgb"] = "gray"
-    split: Split = "train"  # test: styles and layouts that training never draws
+    kinds: Kinds = field(default_factory=Kinds)  # which plates, in which styles
     glyph_px: tuple[float, float] = (8.0, 60.0)  # height of the characters on the sensor
     severity: float = 1.0  # of light, blur, noise and transmission
     negatives: float = 0.06  # share of crops that show no plate
-    typefaces: tuple[str, ...] = ()  # files, see alphabets.usable_typefaces
-    typeface_share: float = 0.2
     upright_share: float = 0.12  # cut by an upright box in place of the corners
-    countries: tuple[str, ...] | None = None  # None: all
     corner_error: float = 1.0  # of the detector: 1 is about 3 % of the plate's height and width
 
 
@@ -77,12 +71,21 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What is photographed."""
+
+    art: PlateArt | None  # None: no plate
+    mounted: Mounted
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """How a plate meets the sensor and is cut out of it."""
 
     pose: Pose
     glyph_px: float
     severity: float
+    blur: float = 1.0  # times what the severity has of it
 
 
 def plate_crop(seed: int, index: int, options: CropOptions | None = None) -> Crop:
@@ -90,68 +93,32 @@ def plate_crop(seed: int, index: int, options: CropOptions | None = None) -> Cro
     options = options or CropOptions()
     dice = Dice.of(seed, index, _SALT)
     view = View(random_pose(dice, options.severity), dice.log_between(*options.glyph_px), options.severity)
+    return cut(random_subject(dice, view.glyph_px, options), view, dice, options)
+
+
+def random_subject(dice: Dice, glyph_px: float, options: CropOptions) -> Subject:
+    """A plate on its mount, or in the share of negatives something that a detector may take for one."""
     if dice.chance(options.negatives):
-        return _nothing(dice, view, options)
-    art, alphabet = random_plate(dice, view.glyph_px, options)
-    return cut(art, mount(art.bgr, alphabet, dice), view, dice, options)
+        return Subject(None, draw_not_plate(dice, min(max(2.0 * glyph_px, 24.0), 100.0)))
+    art, alphabet = random_plate(dice, glyph_px, options.kinds)
+    return Subject(art, mount(art.bgr, alphabet, dice))
 
 
-@cache
-def formats_for(split: Split, countries: tuple[str, ...] | None) -> tuple[PlateFormat, ...]:
-    """The layouts of a split; the likelier ones come several times."""
-    chosen = [f for f in FORMATS if f.held_out == (split == "test") and (countries is None or f.country in countries)]
-    return tuple(entry for f in chosen for entry in (f,) * _weight(f))
-
-
-def _weight(plate: PlateFormat) -> int:
-    """Two lines are rarer than one, and no country's plate should be known by heart."""
-    return (3 if plate.country == "XX" else 1) * (1 if len(plate.layouts[0]) > 1 else 2)
-
-
-def random_plate(dice: Dice, glyph_px: float, options: CropOptions) -> tuple[PlateArt, Alphabet]:
-    """A plate of the split, drawn as finely as that height of its characters needs."""
-    plate = dice.pick(formats_for(options.split, options.countries))
-    alphabet = random_alphabet(dice, plate, options)
-    if dice.chance(0.2):
-        plate = recoloured(plate, dice)
-    look = Look(
-        alphabet=alphabet,
-        px_per_mm=min(max(1.5 * glyph_px, 22.0), 66.0) / plate.glyph_height_mm,
-        rear=dice.chance(0.5),
-        free=plate.country == "XX" or dice.chance(0.4),
-        variety=dice.random.random() ** 0.5,
-    )
-    return draw_plate(plate, dice.random, look=look), alphabet
-
-
-def random_alphabet(dice: Dice, plate: PlateFormat, options: CropOptions) -> Alphabet:
-    """Often the format's own, else any of the split."""
-    if options.typefaces and dice.chance(options.typeface_share):
-        return TypefaceAlphabet(dice.pick(options.typefaces))
-    if options.split == "test":
-        return StrokeAlphabet(dice.pick(TEST_STYLES).name)
-    if dice.chance(0.45) and plate.glyphs in STYLES:
-        return StrokeAlphabet(plate.glyphs)
-    return StrokeAlphabet(dice.pick(TRAIN_STYLES).name)
-
-
-def cut(art: PlateArt, mounted: Mounted, view: View, dice: Dice, options: CropOptions) -> Crop:
-    """Put the plate before the camera, let the camera do its worst, and cut it out again."""
-    pixels, matrix = _photographed(mounted, view, art.glyph_height_px / art.bgr.shape[0], dice, options)
+def cut(subject: Subject, view: View, dice: Dice, options: CropOptions, steady: Dice | None = None) -> Crop:
+    """Put it before the camera, let the camera do its worst, and cut it out again; `steady` see camera_chain.expose."""
+    art, mounted = subject.art, subject.mounted
+    share = 0.6 if art is None else art.glyph_height_px / art.bgr.shape[0]
+    pixels, matrix = _photographed(mounted, view, share, dice, options, steady)
+    if art is None:
+        blank = np.zeros((options.size[1] // 2, options.size[0] // 2), np.uint8)
+        nobody = np.zeros((0, 4), np.float32)
+        return Crop(pixels, blank, blank.copy(), blank.copy(), nobody, (), "", view.glyph_px, "", "")
     labels, core, lines, boxes = _maps(art, mounted, matrix, options.size)
     return Crop(pixels, labels, core, lines, boxes, art.line_of, art.text, view.glyph_px, art.format_key, art.style)
 
 
-def _nothing(dice: Dice, view: View, options: CropOptions) -> Crop:
-    """What a detector may take for a plate."""
-    mounted = draw_not_plate(dice, min(max(2.0 * view.glyph_px, 24.0), 100.0))
-    pixels, _ = _photographed(mounted, view, 0.6, dice, options)
-    blank = np.zeros((options.size[1] // 2, options.size[0] // 2), np.uint8)
-    return Crop(pixels, blank, blank.copy(), blank.copy(), np.zeros((0, 4), np.float32), (), "", view.glyph_px, "", "")
-
-
 def _photographed(
-    mounted: Mounted, view: View, glyph_share: float, dice: Dice, options: CropOptions
+    mounted: Mounted, view: View, glyph_share: float, dice: Dice, options: CropOptions, steady: Dice | None
 ) -> tuple[npt.NDArray[np.uint8], Matrix]:
     """The crop, and the homography from the mounted picture to it (edges)."""
     seen = _placed(mounted.corners, view, glyph_share)
@@ -161,12 +128,12 @@ def _photographed(
     seen, cutting = seen - low, cutting - low
     width, height = (int(side) for side in np.clip(high - low, 8, 1100))
     onto = homography(mounted.corners, seen.astype(np.float32))
-    picture = mounted.bgr if options.colour == "rgb" else _gray(mounted.bgr, dice)
-    source = _prefiltered(picture, mounted.corners, seen)
+    picture = mounted.bgr if options.colour == "rgb" else _gray(mounted.bgr, steady or dice)
+    source = prefiltered(picture, mounted.corners, seen)
     sensed = cv2.warpPerspective(
         source, of_samples(onto), (width, height), None, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
     )
-    sensed = expose(sensed, dice, view.glyph_px, view.severity)
+    sensed = expose(sensed, dice, view.glyph_px, view.severity, steady, view.blur)
     back = homography(cutting.astype(np.float32), flat_corners(*options.size))
     return straightened(sensed, back, cutting, options), np.asarray(back @ onto, np.float64)
 
@@ -201,17 +168,6 @@ def _gray(bgr: Bgr, dice: Dice) -> Pixels:
     """As a camera with its own idea of white would give it."""
     weights = np.array([0.114, 0.587, 0.299]) * np.exp(dice.random.standard_normal(3) * 0.25)
     return np.asarray(cv2.transform(bgr, (weights / weights.sum())[None]), np.uint8)
-
-
-def _prefiltered(picture: Pixels, corners: Corners, seen: Corners) -> Pixels:
-    """The picture softened as far as it is going to shrink, so that nothing is skipped."""
-    width, height = corners[2] - corners[0]
-    shrink_x = float(width) / max((np.hypot(*(seen[1] - seen[0])) + np.hypot(*(seen[2] - seen[3]))) / 2, 1)
-    shrink_y = float(height) / max(side_heights(seen), 1)
-    sigma = (0.42 * max(shrink_x - 0.7, 0.02), 0.42 * max(shrink_y - 0.7, 0.02))
-    if max(sigma) < 0.2:
-        return picture
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma[0], sigmaY=sigma[1]), np.uint8)
 
 
 def straightened(picture: Pixels, back: Matrix, cutting: Corners, options: CropOptions) -> npt.NDArray[np.uint8]:

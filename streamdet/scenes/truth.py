@@ -18,7 +18,9 @@ class Truth:
     truth_id: int  # the same in every picture that shows this object, and of no other
     name: str  # the class
     xyxy: tuple[float, float, float, float]  # around what of it lies inside the picture
-    corners: tuple[tuple[float, float], ...]  # top left, top right, bottom right, bottom left as read; not cut
+    corners: tuple[
+        tuple[float, float], ...
+    ]  # top left, top right, bottom right, bottom left as read; not cut; empty where unknown
     visible_ratio: float  # of its area: inside the picture and not behind something nearer
     text: str = ""  # without blanks
     format_key: str = ""  # of plate_formats
@@ -31,7 +33,9 @@ class Truth:
 
     @property
     def width_px(self) -> float:
-        """Length of its upper edge."""
+        """Length of its upper edge, of its box where no corners are known."""
+        if not self.corners:
+            return self.xyxy[2] - self.xyxy[0]
         (x0, y0), (x1, y1) = self.corners[:2]
         return float(np.hypot(x1 - x0, y1 - y0))
 
