@@ -74,15 +74,15 @@ class ProposalNetwork(nn.Module):
     @torch.no_grad()
     def propose(self, said: Answers, width: int, height: int) -> Proposals:
         """The best regions of every picture; where they are does not learn from what is made of them."""
-        xyxy, score, level = [], [], []
+        score, level, offset, anchor = [], [], [], []
         for number, (logits, offsets, anchors) in enumerate(zip(*said, strict=True)):
             best, rows = logits[..., 0].topk(min(self.options.per_level, len(anchors)), dim=1)  # [B, k]
             chosen = rows[..., None].expand(-1, -1, 4)
-            found = decode(offsets.gather(1, chosen), anchors.expand_as(offsets).gather(1, chosen))
-            xyxy.append(clip(found, width, height))
             score.append(best)
             level.append(torch.full_like(rows, number))
-        candidates = torch.cat(xyxy, dim=1)  # [B, K, 4]
+            offset.append(offsets.gather(1, chosen))
+            anchor.append(anchors.expand_as(offsets).gather(1, chosen))
+        candidates = clip(decode(torch.cat(offset, dim=1), torch.cat(anchor, dim=1)), width, height)  # [B, K, 4]
         alive = ((candidates[..., 2:] - candidates[..., :2]) > 1.0).all(dim=-1)
         rows, held = suppress(
             candidates, torch.cat(score, 1), torch.cat(level, 1), alive, self.options.iou, self.options.count

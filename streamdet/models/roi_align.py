@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,14 +19,16 @@ def roi_align(pyramid: Pyramid, xyxy: Tensor, level: Tensor, size: int, sampling
     it; so none ever mixes two levels.
     """
     atlas, places = _atlas(pyramid)
-    top, stride, height, width = (_by_level(level, places, i) for i in range(4))  # [B, R] each
+    # A look-up by embedding, as that is one Gather in every runtime.
+    place = functional.embedding(level, places)  # [B, R, 4]
+    top, stride, height, width = place.chunk(4, dim=-1)  # [B, R, 1] each
     side = size * sampling
     steps = (torch.arange(side, dtype=torch.float32, device=xyxy.device) + 0.5) / side  # [S]
     low, extent = xyxy[..., :2], xyxy[..., 2:] - xyxy[..., :2]
-    x = (low[..., :1] + extent[..., :1] * steps) / stride[..., None]  # [B, R, S], cells from the level's left edge
-    y = (low[..., 1:] + extent[..., 1:] * steps) / stride[..., None]
-    x = torch.minimum(x.clamp(min=0.5), width[..., None] - 0.5)
-    y = torch.minimum(y.clamp(min=0.5), height[..., None] - 0.5) + top[..., None]
+    x = (low[..., :1] + extent[..., :1] * steps) / stride  # [B, R, S], cells from the level's left edge
+    y = (low[..., 1:] + extent[..., 1:] * steps) / stride
+    x = torch.minimum(x.clamp(min=0.5), width - 0.5)
+    y = torch.minimum(y.clamp(min=0.5), height - 0.5) + top
     rows, columns = atlas.shape[-2:]
     x = (x * (2.0 / columns) - 1.0)[:, :, None, :].expand(-1, -1, side, -1)  # [B, R, S, S]
     y = (y * (2.0 / rows) - 1.0)[:, :, :, None].expand(-1, -1, -1, side)
@@ -49,25 +49,18 @@ def level_of(xyxy: Tensor, first: int, last: int, canonical_px: float) -> Tensor
     return level.clamp(float(first), float(last)).long()
 
 
-Place = tuple[float, float, float, float]  # top row in the atlas, stride, height, width
+def _atlas(pyramid: Pyramid) -> tuple[Tensor, Tensor]:
+    """All levels below each other, [B, C, sum of heights, largest width], and where each stands.
 
-
-def _atlas(pyramid: Pyramid) -> tuple[Tensor, Mapping[int, Place]]:
-    """All levels below each other, [B, C, sum of heights, largest width], and where each stands."""
+    The places are f32 [levels from 0 on, 4]: top row in the atlas, stride, height and width in cells.
+    """
     widest = max(features.shape[-1] for features in pyramid.values())
-    places: dict[int, Place] = {}
+    places = [(0.0, 1.0, 1.0, 1.0)] * (max(pyramid) + 1)  # levels that there are not stand for nothing
     top = 0
     for level, features in pyramid.items():
         height, width = features.shape[-2:]
         places[level] = (float(top), float(2**level), float(height), float(width))
         top += height
     rows = [functional.pad(features, (0, widest - features.shape[-1])) for features in pyramid.values()]
-    return torch.cat(rows, dim=2), places
-
-
-def _by_level(level: Tensor, places: Mapping[int, Place], which: int) -> Tensor:
-    """Levels [B, R] → that property of each, f32 [B, R]."""
-    found = torch.zeros_like(level, dtype=torch.float32)
-    for number, place in places.items():
-        found = found + (level == number).float() * place[which]
-    return found
+    atlas = torch.cat(rows, dim=2)
+    return atlas, torch.tensor(places, dtype=torch.float32, device=atlas.device)

@@ -35,7 +35,8 @@ def suppress(
 def _better(score: Tensor) -> Tensor:
     """Bool [B, K, K]: i comes before j, by score, and of equal scores the earlier row."""
     mine, other = score[:, :, None], score[:, None, :]
-    earlier = torch.ones(score.shape[1], score.shape[1], device=score.device).triu(1) > 0
+    row = torch.arange(score.shape[1], device=score.device)
+    earlier = row[:, None] < row[None, :]
     return (mine > other) | ((mine == other) & earlier)
 
 
