@@ -10,7 +10,7 @@ import torch
 
 from streamdet.models import geometry
 from streamdet.models.contract import Targets
-from streamdet.models.yolo import SIZES, Yolo, YoloOptions
+from streamdet.models.yolo import MARGIN, SIZES, Answers, Yolo, YoloOptions
 
 torch.set_num_threads(1)
 
@@ -121,16 +121,18 @@ def test_a_head_for_one_answer_per_object_gives_one_answer_per_object():
     assert [[1, 1], [1, 1]] == (scores > 0.1).sum(1).tolist()
 
 
-def test_an_object_of_three_pixels_is_learnt():
-    pixels = torch.full((1, 3, 64, 64), 0.5)
-    pixels[:, :, 30:33, 41:44] = 1.0
-    targets = _targets([[[41, 30, 44, 33]]], [[0]])
-    torch.manual_seed(0)
-    model = _taught(Yolo.tiny(1), pixels, targets, 150)
-    with torch.no_grad():
-        cut = model(pixels)
-    best = cut.scores[0, :, 0].argmax()
-    assert geometry.aligned_iou(cut.xyxy[0, best], targets.xyxy[0, 0]) > 0.6
+@pytest.mark.parametrize("corner", [(41.0, 30.0), (8.0, 8.0), (60.9, 0.0)])
+def test_an_object_of_three_pixels_can_be_said_by_the_point_of_its_cell_on_every_level(corner):
+    model = Yolo.tiny(1, fine_level=True)
+    box = torch.tensor([*corner, corner[0] + 3, corner[1] + 3])
+    points = model._points(torch.zeros(1, 3, 64, 64))
+    away = (points.xy - (box[:2] + box[2:]) / 2).abs().amax(1) / points.stride
+    answering = away <= 0.5
+    assert {4.0, 8.0, 16.0, 32.0} == set(points.stride[answering].tolist())
+    wanted = geometry.xyxy_to_distances(points.xy, box) / points.stride[:, None] + MARGIN
+    raw = torch.log(torch.expm1(wanted.clamp(min=1e-6)))
+    said = model._boxes(points, Answers(raw[None], raw[None], None))[0]
+    torch.testing.assert_close(box.expand(int(answering.sum()), 4), said[answering], atol=1e-3, rtol=0)
 
 
 def test_padding_and_its_values_change_no_loss():
