@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib.util
 import sys
 import threading
 from pathlib import Path
@@ -24,17 +25,21 @@ from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 from pretended import Machine, MakeMachine
 from tiny_engines import parrot
 
-from streamdet.errors import InferenceFailed
-from streamdet.frames import Detections, Frame, Picture
+from streamdet.errors import EndOfStream, InferenceFailed
+from streamdet.frames import Detections, Frame, Picture, Result
 from streamdet.infer import cuda_preprocess
 from streamdet.infer.detector import EngineDetector, EngineWorker, load_detector
 from streamdet.infer.gpu_input import GpuWarp
 from streamdet.infer.preprocess import Warp
+from streamdet.infer.shelf import open_engine
+from streamdet.pipeline.pipeline import Pipeline
+from streamdet.pipeline.stream import Stream
+from streamdet.testing import ListSink
 
 FORMATS = ("nv12", "p010", "yuv420p", "rgb24", "gray")
 
 
-class Stream:
+class NumbasStream:
     def __init__(self, handle: int) -> None:
         self.handle = handle
 
@@ -55,6 +60,25 @@ class Kernel:
         return queue
 
 
+class Immediately(Kernel):
+    """The same, for what the benchmark reads back without the fake driver; captured where a capture goes on."""
+
+    def __getitem__(self, launch: Any) -> Any:
+        grid, block, stream = launch
+
+        def run(*arguments: Any) -> None:
+            capturing = self._driver.streams[stream.handle].capturing
+            if capturing is None:
+                self._simulated[grid, block](*arguments)
+            else:
+                capturing.append(lambda: self._simulated[grid, block](*arguments))
+
+        return run
+
+
+real_kernel = cuda_preprocess._kernel
+
+
 @pytest.fixture
 def bench(machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = machine(devices=2)
@@ -72,7 +96,7 @@ def bench(machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     kernel = cuda_preprocess._kernel
     monkeypatch.setattr(cuda, "as_cuda_array", as_cuda_array, raising=False)
-    monkeypatch.setattr(cuda, "external_stream", Stream, raising=False)
+    monkeypatch.setattr(cuda, "external_stream", NumbasStream, raising=False)
     monkeypatch.setattr(cuda_preprocess, "_kernel", lambda name: Kernel(made.driver, kernel(name)))
     return made
 
@@ -233,3 +257,105 @@ def test_everything_is_given_back(detector: EngineDetector, bench: Machine):
     gc.collect()
     assert {} == bench.driver.device
     assert {} == bench.driver.streams
+
+
+def test_the_benchmarks_kernels_and_waits_are_measured(bench: Machine, engine: Path, monkeypatch: pytest.MonkeyPatch):
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
+    spec = importlib.util.spec_from_file_location("gpu_benchmark", path)
+    benchmark = sys.modules["gpu_benchmark"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    kept = []
+
+    def on_the_gpu(cuda: Any, picture: Picture) -> tuple[Picture, list[Any]]:
+        kept.append(OnGpu(bench.driver, picture))
+        return kept[-1].picture, []
+
+    def once(cuda: Any, stream: Any, seconds: float, queue_work: Any) -> float:
+        queue_work()
+        return 1e-3
+
+    shapes = {name: picture(3, name) for name in ("nv12", "p010", "yuv420p")}
+    monkeypatch.setattr(benchmark, "pictures", lambda: shapes)
+    monkeypatch.setattr(benchmark, "on_the_gpu", on_the_gpu)
+    monkeypatch.setattr(benchmark, "on_gpu_s", once)
+    monkeypatch.setattr(cuda_preprocess, "_kernel", lambda name: Immediately(bench.driver, real_kernel(name)))
+    monkeypatch.setattr(benchmark.captured_s, "__defaults__", (2,))
+    monkeypatch.setattr(benchmark, "RUNS_COUNTED", 1)
+    opened = open_engine(engine)
+    rows = list(benchmark.kernels(opened, 0.001))
+    assert [0, 0, 0] == [row.value for row in rows if "letterbox" in row.what and "farthest" in row.what]
+    assert 3 == sum("of copy bandwidth" in row.what and row.met is not None for row in rows)
+    monkeypatch.setattr(cuda_preprocess, "_kernel", lambda name: Kernel(bench.driver, real_kernel(name)))
+    (row,) = benchmark.synchronisation(opened)
+    assert (1.0, True) == (row.value, row.met)
+
+
+class DecodesOnGpu:
+    """A recorded source whose pictures lie on the GPU that it is told; at most `limit` at a time, then on the host."""
+
+    name, live, deadline_s, duration_s = "s", False, 5.0, None
+
+    def __init__(self, driver: FakeDriver, frames: int, limit: int) -> None:
+        self._driver, self._frames, self._limit = driver, frames, limit
+        self.made: list[OnGpu] = []
+        self.place: Any = None
+        self.number = 0
+
+    @property
+    def decoder(self) -> str | None:
+        return None if self._gpu is None else f"cuda:{self._gpu}"
+
+    def open(self) -> None:
+        self._gpu = self.place()
+
+    def read(self) -> Frame:
+        if self.number == self._frames:
+            raise EndOfStream
+        self.number += 1
+        lent = len(self.made) - sum(each.released for each in self.made)
+        if lent >= self._limit:
+            return Frame("s", self.number, self.number / 25, picture(self.number))
+        self.made.append(OnGpu(self._driver, picture(self.number), self._gpu))
+        return self.made[-1].frame(self.number)
+
+    def suspects(self) -> int:
+        return 0
+
+    def close(self) -> None: ...
+
+
+class Pixels(ListSink):
+    """A sink that looks at pixels."""
+
+    needs_picture = True
+
+    def write(self, item: Any) -> None:
+        super().write(item)
+        if isinstance(item, Result):
+            assert np.array_equal(item.frame.picture.planes[0], picture(item.frame.index).planes[0])
+            assert item.frame.picture.host().size == item.frame.size
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+def test_a_run_decodes_prepares_and_infers_on_the_gpu_and_gives_every_surface_back(
+    limit: int, bench: Machine, engine: Path
+):
+    detector = load_detector(engine, "tensorrt", all_gpus=True)
+    assert ((0, 1), True) == (detector.gpus, detector.takes_surfaces)
+    sink = Pixels()
+    pipeline = Pipeline([ListSink("other"), sink], cores=2)
+    source = DecodesOnGpu(bench.driver, 12, limit)
+    source.place = lambda: pipeline.place("s", [detector])
+    pipeline.add("s", Stream(source, (detector,)))
+    report = pipeline.run()
+    assert 0 == report.exit_code
+    assert 12 == len(sink.of("s"))
+    assert all(result.detections is not None for result in sink.of("s"))
+    assert [1] * len(source.made) == [each.released for each in source.made]
+    assert [1] * len(source.made) == [each.downloads for each in source.made], "one copy for all who want pixels"
+    assert 1 == pipeline.meter.value("streamdet_stream_decoder", stream="s", decoder="cuda:0")
+    expected = on_the_cpu(engine, *(picture(result.frame.index) for result in sink.of("s")))
+    for wanted, result in zip(expected, sink.of("s"), strict=True):
+        above = wanted.score >= detector.score
+        assert np.array_equal(wanted.xyxy[above], result.detections.xyxy)
+    detector.close()

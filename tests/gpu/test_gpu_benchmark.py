@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from pretended import MakeMachine
 from tiny_engines import parrot
@@ -44,11 +45,51 @@ def test_without_a_gpu_every_section_says_what_it_has_not_seen_and_why(
     run = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert 0 == run.returncode, run.stderr
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
-    assert ["kernels", "NVDEC", "tensorrt", "onnx-cuda", "suppression", "whole road"] == [
-        row["section"] for row in rows
-    ]
+    sections = ["kernels", "NVDEC", "tensorrt", "onnx-cuda", "suppression", "torch graph", "synchronisation"]
+    assert [*sections, "whole road", *["targets"] * 4] == [row["section"] for row in rows]
     assert all(row["value"] is None and row["why"] for row in rows)
     assert len(rows) == run.stdout.count("not seen")
+
+
+def test_each_target_is_judged_by_its_worst_figure(benchmark: ModuleType):
+    def row(section: str, what: str, value: float, met: bool) -> object:
+        return benchmark.Row(section, what, value, "%", ">= 60", met)
+
+    rows = [
+        row("kernels", "letterbox nv12: of copy bandwidth", 71.0, True),
+        row("kernels", "letterbox p010: of copy bandwidth", 55.0, False),
+        row("suppression", "of the network's time, batch 16", 3.0, True),
+        benchmark.Row("synchronisation", "everything", None, why="numba finds no CUDA"),
+    ]
+    told = benchmark.verdicts(rows)
+    assert [(55.0, False), (3.0, True), (None, None), (None, None)] == [(each.value, each.met) for each in told]
+    assert "numba finds no CUDA" == told[2].why
+    table = benchmark.table(told)
+    assert [1, 1, 2] == [table.count(word) for word in ("**missed**", " met ", "not seen")]
+
+
+def test_the_torch_graph_computes_what_the_engine_does(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import onnx
+    import onnxruntime
+    from torch_graph import Lacking, TorchGraph
+
+    for model_path in (engine.folder / "model.onnx", SCRIPT.parents[1] / "engines" / "plate-spotter" / "model.onnx"):
+        model = onnx.load(model_path)
+        port = model.graph.input[0]
+        shape = [size.dim_value or 2 for size in port.type.tensor_type.shape.dim]
+        pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        with torch.inference_mode():
+            found = TorchGraph(model, "cpu")(torch.from_numpy(pictures))
+        expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {port.name: pictures})
+        for (name, got), wanted in zip(found.items(), expected, strict=True):
+            assert np.allclose(wanted, got.numpy(), atol=1e-3), name
+        cut = TorchGraph(model, "cpu", ("sd_boxes", "sd_scores"))
+        assert len(cut._nodes) < len(model.graph.node)
+    model.graph.node[0].op_type = "Einsum"
+    with pytest.raises(Lacking, match="Einsum"):
+        TorchGraph(model, "cpu")
 
 
 def test_the_suppressions_share_is_measured_between_two_plans(
