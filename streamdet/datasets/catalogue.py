@@ -76,6 +76,8 @@ class DataSpec(BaseModel):
         values: dict[str, object] = {"path": path, "split": split or None}
         for key, (value, *_) in given.items():
             values[key] = tuple(value.split(",")) if key in ("classes", "include", "exclude") else value
+            if key == "first_pixel" and value.isdigit():
+                values[key] = int(value)
         try:
             return cls.model_validate(values, strict=False)
         except ValidationError as error:

@@ -17,11 +17,11 @@ def _missing(snapshot: Snapshot) -> Iterator[Case]:
 
 
 def _unreadable(snapshot: Snapshot) -> Iterator[Case]:
-    return snapshot.picture_cases(lambda _, facts: facts.unreadable or None)
+    return snapshot.picture_cases(lambda _, facts: None if facts.truncated else facts.unreadable or None)
 
 
 def _truncated(snapshot: Snapshot) -> Iterator[Case]:
-    return snapshot.picture_cases(lambda _, facts: "" if facts.readable and facts.truncated else None)
+    return snapshot.picture_cases(lambda _, facts: "" if facts.truncated else None)
 
 
 def is_flat(facts: PictureFacts) -> bool:
@@ -124,7 +124,7 @@ CHECKS = (
         "picture_truncated",
         "error",
         "truncated pictures",
-        "The file ends early: its lower part decodes to grey, and whatever is labelled there is not to be seen.",
+        "The file ends early: its lower part is grey at best, and whatever is labelled there is not to be seen.",
         "Fetch it again from where it came, or remove it.",
         _truncated,
     ),
