@@ -5,7 +5,7 @@ takes its part of every batch; gradients are averaged in one bucket after the ba
 the model, and a parameter that had no part in one process's loss counts as zero there and holds nobody up.
 
 What comes out is what one process makes of the whole batch where a loss is a mean over pictures. A mean over objects
-is one over each process's own objects, unless the model divides by `models.ranks.mean_count`, as ours do.
+is one over each process's own objects, unless the model divides by `losses.mean_over_ranks`, as ours do.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class EvaluationOptions(_Section):
     nms_iou: Annotated[
         float,
         Field(gt=0, le=1, description="Overlap above which the weaker answer goes; engines are exported with it."),
-    ] = 0.6
+    ] = 0.65
     patience: Annotated[
         int | None, Field(ge=1, description="End after so many scorings without a better one. None: never early.")
     ] = None
@@ -81,14 +81,17 @@ class TrainOptions(_Section):
     at_least_steps: Annotated[
         int, Field(ge=0, description="With epochs: a small data set is seen until so many steps are taken.")
     ] = 0
-    batch: Annotated[int, Field(ge=1, description="Pictures at once, over all processes.")] = 16
+    batch: Annotated[int, Field(ge=1, description="Pictures at once, over all processes.")] = 8
     accumulate: Annotated[int, Field(ge=1, description="Batches whose gradients make one step.")] = 1
     augment: AugmentOptions = AugmentOptions()
     optimiser: OptimiserOptions = OptimiserOptions()
     average: AverageOptions = AverageOptions()
     small_share: Annotated[Share, Field(description="Share of the steps at the beginning with small pictures.")] = 0.0
     small_ratio: Annotated[float, Field(gt=0, le=1, description="How small these are.")] = 0.5
-    plain_share: Annotated[Share, Field(description="Share of the steps at the end without mosaic and mixup.")] = 0.1
+    plain_share: Annotated[Share, Field(description="Share of the steps at the end without mosaic and mixup.")] = 0.15
+    plain_strength: Annotated[
+        Share, Field(description="How far pictures are still scaled and shifted then, against before.")
+    ] = 0.5
     multi_scale: Annotated[
         float, Field(ge=0, lt=1, description="Each step at a size of its own, up to this share smaller or larger.")
     ] = 0.0

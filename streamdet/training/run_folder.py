@@ -51,7 +51,7 @@ class RunFolder:
 
     def begin(self, options: Mapping[str, Any]) -> None:
         """Make the folder; ConfigError where it already holds a training."""
-        if self.checkpoint.exists() or self.config.exists():
+        if self.checkpoint.exists():
             raise ConfigError(
                 "there is already a training in this folder",
                 where=self.path,

@@ -21,6 +21,7 @@ from streamdet.models.catalogue import build_model
 from streamdet.models.contract import DetectionModel
 from streamdet.models.weights import Trained, load_trained, save_trained
 from streamdet.training.augment.augmenter import Augmenter
+from streamdet.training.augment.options import AugmentOptions
 from streamdet.training.batches import Samples
 from streamdet.training.card import write_card
 from streamdet.training.checkpoint import Progress, hash_of_data
@@ -94,7 +95,7 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks
 
     def samples(stretch: Stretch) -> Samples:
         fitting = large.variant(size=options.small_size()) if stretch.small else large
-        return fitting.calm() if stretch.plain else fitting
+        return fitting.variant(calmed(options)) if stretch.plain else fitting
 
     def judge(averaged: DetectionModel) -> Mapping[str, float]:
         return scored(averaged, options, data.valid).figures()
@@ -116,6 +117,13 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks
 
     pictures, judged = len(data.train.entries), len(data.valid.entries)
     return Task(model, pictures, judged, samples, judge, keep, hash_of_data(data.train))
+
+
+def calmed(options: TrainOptions) -> AugmentOptions:
+    """Pictures nearly as they will be met, for the end of the training."""
+    calm, strength = options.augment.calm(), options.plain_strength
+    low, high = (1 + (bound - 1) * strength for bound in calm.scale)
+    return calm.model_copy(update={"scale": (low, high), "translate": calm.translate * strength})
 
 
 def scored(model: DetectionModel, options: TrainOptions, data_set: DataSet) -> DetectionScores:

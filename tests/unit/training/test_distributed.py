@@ -12,7 +12,6 @@ import torch
 from tiny_training import Centre, options_with, same, train_here
 
 from streamdet.errors import ConfigError
-from streamdet.models.ranks import mean_count
 from streamdet.training.distributed import CPU, Ranks, joined
 
 HERE = Path(__file__).parent
@@ -44,7 +43,6 @@ def test_alone_every_exchange_is_nothing() -> None:
     assert [1.0, 2.0] == tensor.tolist()
     assert ranks.any(True)
     assert not ranks.any(False)
-    assert 3.0 == float(mean_count(torch.tensor(3.0)))
 
 
 def test_processes_that_cannot_meet_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
