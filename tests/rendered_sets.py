@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from streamdet.datasets.samples import Entry, Objects, Sample
@@ -28,6 +29,26 @@ class RenderedSet:
 
     def read(self, index: int) -> Sample:
         return self._samples[index]
+
+
+def written_as_yolo(data_set: RenderedSet, folder: Path, split: str) -> Path:
+    """Its pictures as one split of a YOLO folder; the folder, which is made or added to."""
+    pictures, labels = folder / "images" / split, folder / "labels" / split
+    pictures.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    for index in range(len(data_set.entries)):
+        sample = data_set.read(index)
+        height, width = sample.rgb.shape[:2]
+        cv2.imwrite(str(pictures / sample.key), sample.rgb[..., ::-1])
+        lines = []
+        for class_id, (left, top, right, bottom) in zip(sample.objects.class_id, sample.objects.xyxy, strict=True):
+            middle = ((left + right) / 2 / width, (top + bottom) / 2 / height)
+            lines.append(f"{class_id} {middle[0]} {middle[1]} {(right - left) / width} {(bottom - top) / height}")
+        (labels / sample.key).with_suffix(".txt").write_text("\n".join(lines) + "\n")
+    names = "".join(f"  {number}: {name}\n" for number, name in enumerate(CLASSES))
+    splits = "".join(f"{path.name}: images/{path.name}\n" for path in sorted((folder / "images").iterdir()))
+    (folder / "data.yaml").write_text(f"path: .\n{splits}names:\n{names}")
+    return folder
 
 
 def _sample(key: str, size: tuple[int, int], most: int, seed: int) -> Sample:

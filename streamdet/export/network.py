@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from streamdet.errors import ConfigError, MissingExtra, ModelRefused
+from streamdet.graft.raw import outputs_of
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
 from streamdet.models.contract import DetectionModel
 
@@ -64,13 +65,18 @@ def onnx_of(model: DetectionModel, size: tuple[int, int]) -> Any:
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise ModelRefused(
-            f"torch cannot export {type(model).__name__}",
-            expected="a forward without data-dependent shapes",
-            got=str(error).strip().splitlines()[0][:300],
-        ) from error
+        raise _refusal(model, str(error).strip().splitlines()[0][:300]) from error
     assert program is not None  # it is only where a file was asked for
-    return program.model_proto
+    made = program.model_proto
+    for face in outputs_of(made):
+        if None in face.shape[1:]:
+            raise _refusal(model, f"{face.name} {list(face.shape)}")
+    return made
+
+
+def _refusal(model: DetectionModel, got: str) -> ModelRefused:
+    what = f"{type(model).__name__} cannot be exported"
+    return ModelRefused(what, expected="a forward without data-dependent shapes", got=got)
 
 
 def inference_copy(model: DetectionModel) -> DetectionModel:

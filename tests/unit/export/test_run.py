@@ -1,0 +1,193 @@
+"""From a training's folder to an engine: files, figures, thresholds, and what is refused or left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from overfitting import DATA, SIZE, learnt_by_heart
+from rendered_sets import CLASSES, written_as_yolo
+from torch import Tensor
+from typer.testing import CliRunner
+
+from streamdet.cli.engine import engine_app
+from streamdet.cli.workshop import eval_app
+from streamdet.errors import ConfigError, DataError, ModelRefused
+from streamdet.export.engine import export_model
+from streamdet.export.network import onnx_of
+from streamdet.export.run import RunData, export_run, run_data
+from streamdet.graft.check import CheckReport
+from streamdet.infer.shelf import Engine, open_engine
+from streamdet.models.catalogue import YoloFamily
+from streamdet.models.contract import Cut, DetectionModel, Targets
+from streamdet.models.weights import Trained, save_trained
+
+pytestmark = pytest.mark.timeout(400)  # torch learns and exports here, on a machine that may be busy
+
+GIVEN = RunData(DATA, DATA, ())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training's folder: weights, configuration, card and pictures."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    folder.mkdir()
+    pictures = written_as_yolo(DATA, folder / "pictures", "train")
+    trained = Trained(
+        learnt_by_heart("yolo"), YoloFamily(size="tiny"), CLASSES, SIZE, 0.6, {"best_score": 0.4}, {"data": "toys"}
+    )
+    save_trained(folder / "best.pt", trained)
+    (folder / "config.yaml").write_text(f"data: {{train: '{pictures}:train', valid: '{pictures}:train'}}\n")
+    (folder / "CARD.md").write_text("# mine\n\n![loss](plots/loss.png)\nlearnt in seconds\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    shelf = tmp_path_factory.mktemp("shelf")
+    done = export_run(run, "mine", shelf=shelf, precisions=("fp16", "int8-sym", "int8-u8"), most_points=30)
+    assert done.lost is not None
+    assert 0.2 >= abs(done.lost)
+    assert {"fp16", "int8-sym", "int8-u8"} == {
+        one for one, report in done.files.items() if isinstance(report, CheckReport)
+    }
+    return done.engine
+
+
+def test_a_run_becomes_an_engine_with_recipe_card_and_measured_figures(engine: Engine, run: Path):
+    assert (run / "config.yaml").read_bytes() == (engine.folder / "recipe.yaml").read_bytes()
+    card = (engine.folder / "CARD.md").read_text()
+    assert "learnt in seconds" in card
+    assert "plots/loss.png" not in card
+    told = engine.manifest.provenance
+    assert "learnt from toys, scored on pictures/train" == told.data
+    assert 1.0 == told.scores["map50"]
+    assert told.scores["torch_map50_95"] == pytest.approx(told.scores["map50_95"], abs=0.002)
+    assert told.scores["best_score"] == pytest.approx(engine.manifest.score, abs=0.001)
+    assert 0.6 == engine.manifest.nms.iou
+
+
+def test_every_precision_is_proven_where_it_costs_little(engine: Engine):
+    files = {file.precision: file.proven_on for file in engine.manifest.files}
+    assert ["fp32", "fp16", "int8-sym", "int8-u8"] == list(files)
+    assert ("onnx-cpu", "openvino") == files["fp32"]
+    assert ("onnx-cpu-int8-u8", "openvino-int8-u8") == files["int8-u8"]
+
+
+def test_a_precision_that_costs_too_much_is_left_out_and_told(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("streamdet.graft.quantise.LEVELS", 1)  # three values for everything
+    done = export_run(run, "mine", shelf=tmp_path, precisions=("int8-sym",), data=GIVEN)
+    refused = done.files["int8-sym"]
+    assert isinstance(refused, ModelRefused)
+    assert "points lost, 1 allowed" in str(refused)
+    assert ["CARD.md", "manifest.json", "model.onnx", "recipe.yaml"] == sorted(
+        one.name for one in done.engine.folder.iterdir()
+    )
+    assert ["mine"] == [one.name for one in tmp_path.iterdir()]
+
+
+def test_an_engine_of_that_name_is_not_replaced_by_accident(run: Path, engine: Engine):
+    with pytest.raises(ConfigError, match="already has an engine"):
+        export_run(run, "mine", shelf=engine.folder.parent)
+
+
+def test_pictures_that_are_gone_are_a_remark(tmp_path: Path):
+    assert "no config.yaml" in run_data(tmp_path).remarks[0]
+    (tmp_path / "config.yaml").write_text("data: {train: /nowhere/at/all, valid: /nowhere/else}\n")
+    found = run_data(tmp_path)
+    assert (None, None) == (found.calibrate_on, found.score_on)
+    assert 2 == len(found.remarks)
+
+
+def test_a_configuration_that_is_none_is_refused(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text("just words\n")
+    with pytest.raises(DataError, match="configuration cannot be read"):
+        run_data(tmp_path)
+
+
+def test_int8_without_any_picture_is_refused_and_leaves_nothing(run: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match="int8-u8 needs pictures"):
+        export_run(run, "mine", shelf=tmp_path, precisions=("int8-u8",), data=RunData(None, None, ()))
+    assert [] == list(tmp_path.iterdir())
+
+
+# ---- the verbs
+
+
+def test_a_training_and_its_engine_are_scored_by_one_command(run: Path, engine: Engine, tmp_path: Path):
+    data = f"{run / 'pictures'}:train"
+    figures = []
+    for detector in (run, engine.folder):
+        done = CliRunner().invoke(eval_app, ["detections", str(detector), data, "--json"], catch_exceptions=False)
+        figures.append(json.loads(done.stdout))
+    assert figures[0]["map50_95"] == pytest.approx(figures[1]["map50_95"], abs=0.002)
+    told = ["detections", str(engine.folder), str(run / "pictures"), "--split", "train", "--out", str(tmp_path / "o")]
+    shown = CliRunner().invoke(eval_app, told, catch_exceptions=False).output
+    for word in ("mAP50-95", "disc", "square", "F1 is best"):
+        assert word in shown
+    assert {"confusion.png", "scores.json", "worst.png"} <= {one.name for one in (tmp_path / "o").iterdir()}
+
+
+def test_quantize_judges_by_labels_where_there_are_some(run: Path, engine: Engine):
+    data = f"{run / 'pictures'}:train"
+    command = ["quantize", str(engine.folder), "--precision", "int8-u8", "--data", data, "--most-loss", "30"]
+    done = CliRunner().invoke(engine_app, command, catch_exceptions=False)
+    assert "points lost" in done.output
+    again = open_engine(engine.folder)
+    assert "int8-u8" in [file.precision for file in again.manifest.files]
+
+
+def test_a_precision_that_does_not_exist_is_refused(run: Path):
+    with pytest.raises(ConfigError, match="no such precision"):
+        CliRunner().invoke(
+            engine_app, ["export", str(run), "--name", "mine", "--precision", "int4"], catch_exceptions=False
+        )
+
+
+# ---- models that cannot be exported
+
+
+class Moody(DetectionModel):
+    """Its answer has as many rows as it feels like."""
+
+    stride = 32
+    classes = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 5, 32, 32)
+
+    def forward(self, pixels: Tensor) -> Cut:
+        rows = self.layer(pixels).flatten(2).transpose(1, 2)  # [B, N, 5]
+        shown = rows[0, :, 4].nonzero()[:, 0]
+        return Cut(rows[:, shown, :4], rows[:, shown, 4:])
+
+    def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
+        return {"nothing": self.forward(pixels).xyxy.sum()}
+
+
+def test_a_forward_that_depends_on_data_is_refused(tmp_path: Path):
+    with pytest.raises(ModelRefused, match="Moody"):
+        export_model(Moody(), name="moody", shelf=tmp_path, size=SIZE, classes=("a",))
+
+
+def test_a_size_that_the_strides_do_not_divide_is_refused():
+    with pytest.raises(ConfigError, match="multiples of 32"):
+        onnx_of(Moody(), (100, 96))
+
+
+def test_names_that_are_not_as_many_as_classes_are_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match="as many"):
+        export_model(Moody(), name="moody", shelf=tmp_path, size=SIZE, classes=("a", "b"))
+
+
+def test_an_export_leaves_the_model_as_it_was():
+    model = learnt_by_heart("yolo").train()
+    onnx_of(model, SIZE)
+    assert model.training
+    model.eval()
