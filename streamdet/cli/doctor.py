@@ -66,21 +66,32 @@ def _runtimes() -> Iterator[Found]:
 
 def _gpu() -> Iterator[Found]:
     """The driver first: no library of ours may crash for want of one."""
-    from streamdet.infer.cuda_calls import Cuda
+    from streamdet.infer.cuda_calls import Cuda, gpu_count
 
-    try:
-        gpu = Cuda().gpu
-    except StreamdetError as error:
-        yield Found("GPU", None, f"for decoding, preparing and inference on a GPU: {error.line}")
-    else:
-        memory_gib = gpu.memory_bytes / 2**30
-        yield Found("GPU", f"{gpu}, {memory_gib:.0f} GiB, driver for CUDA {gpu.driver_cuda}")
+    count = gpu_count()
+    for number in range(max(count, 1)):
+        what = "GPU" if count < 2 else f"GPU {number}"
+        try:
+            gpu = Cuda(number).gpu
+        except StreamdetError as error:
+            yield Found(what, None, f"for decoding, preparing and inference on a GPU: {error.line}")
+        else:
+            memory_gib = gpu.memory_bytes / 2**30
+            yield Found(what, f"{gpu}, {memory_gib:.0f} GiB, driver for CUDA {gpu.driver_cuda}")
     jetpack = Path("/etc/nv_tegra_release")
     if jetpack.is_file():
         yield Found("JetPack", jetpack.read_text(errors="replace").splitlines()[0].lstrip("# "))
     yield Found("TensorRT", _tensorrt(), "for the fastest inference: pip install tensorrt-cu13; on a Jetson JetPack's")
-    yield Found("numba-cuda", _package("numba_cuda"), "for preparing pictures on a GPU: pip install 'streamdet[gpu]'")
+    yield _preparing()
     yield _nvdec()
+
+
+def _preparing() -> Found:
+    from streamdet.infer.gpu_input import why_not_on_the_gpu
+
+    reason = why_not_on_the_gpu()
+    has = None if reason is not None else f"numba-cuda {_package('numba_cuda') or 'as part of numba'}"
+    return Found("kernels on a GPU", has, f"for preparing pictures there; without them the CPU does: {reason}")
 
 
 def _nvdec() -> Found:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.errors import ConfigError
+from streamdet.errors import ConfigError, ModelRefused
 from streamdet.graft.agreement import Agreement
 from streamdet.graft.batching import free_batch
 from streamdet.graft.classes import read_names, settle_names
@@ -24,6 +24,7 @@ from streamdet.graft.shelving import manifest_of, put_on_shelf, refuse_name
 from streamdet.manifest import EngineInput, EngineManifest, Nms, Provenance, sha256_of
 
 PROOF_PICTURES = 16  # rendered ones
+_OF_AN_ENGINE = {"count", "xyxy", "score", "class_id"}
 USER_PICTURES = 48  # of the user's own, at most
 
 
@@ -65,6 +66,7 @@ def import_model(
         family_named(family)  # a misspelling is said before the model is loaded
     told = read_names(classes) if isinstance(classes, Path) else tuple(classes or ())
     raw = load_model(path)
+    _refuse_engine(path, {output.name for output in raw.graph.output})
     network = probe(raw, size, told, where=path)
     chosen = choose_family(network, family, where=path)
     names, remark = settle_names(network, chosen, told, path)
@@ -103,6 +105,24 @@ def import_model(
             "nothing was found on the proof pictures: only the decoded tensors were compared; try --pictures"
         )
     return Imported(folder, manifest, proof, tuple(remarks))
+
+
+def _refuse_engine(path: Path, outputs: set[str]) -> None:
+    """An engine of ours looks like a network with its suppression inside, which it is: say what it is instead."""
+    if not outputs >= _OF_AN_ENGINE:
+        return
+    folder = path.resolve().parent
+    if (folder / "manifest.json").is_file():
+        hint = f"use it as it is: streamdet run --engine {folder}, or copy that folder to the shelf, ./engines"
+    else:
+        hint = "an engine is a whole folder: ask for its manifest.json too, or import the network that it was made of"
+    raise ModelRefused(
+        "that is an engine of streamdet already",
+        where=path,
+        expected="a network as it was exported, before it became an engine",
+        got=f"the outputs {', '.join(sorted(_OF_AN_ENGINE))}",
+        hint=hint,
+    )
 
 
 def _preparation(usual: Preparation, pixels: str | None, colour: Colour | None, family: str) -> Preparation:

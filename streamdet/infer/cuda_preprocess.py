@@ -30,7 +30,7 @@ def load_library() -> Any:
         raise MissingExtra("numba-cuda", "gpu", "preparing pictures on a GPU") from error
     if not cuda.is_available():
         missing = MissingExtra("numba-cuda", "gpu", "preparing pictures on a GPU")
-        missing.got = "numba finds no CUDA compiler or driver"
+        missing.what = "numba finds no CUDA driver or compiler, and preparing pictures on a GPU needs them"
         raise missing
     return cuda
 

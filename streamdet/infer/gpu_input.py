@@ -101,7 +101,7 @@ def why_not_on_the_gpu() -> str | None:
     try:
         load_library()
     except MissingExtra as error:
-        return f"{error.line}: {error.got}" if error.got else error.line
+        return error.line
     return None
 
 

@@ -16,6 +16,14 @@ def test_it_names_the_gpu_and_what_the_driver_knows(machine: MakeMachine, capsys
     assert "yes runtime tensorrt usable" in said
 
 
+def test_it_names_each_of_several_gpus(machine: MakeMachine, capsys: pytest.CaptureFixture[str]):
+    machine(devices=2)
+    doctor()
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(f"yes GPU {number} NVIDIA L4" in said for number in (0, 1))
+    assert "GPU 2" not in said
+
+
 def test_a_driver_that_does_not_start_is_told_and_nothing_crashes(
     machine: MakeMachine, capsys: pytest.CaptureFixture[str]
 ):

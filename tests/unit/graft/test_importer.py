@@ -288,3 +288,18 @@ def test_half_precision_networks_are_computed_in_half_and_decoded_in_full(tmp_pa
         face.name: face.type.tensor_type.elem_type for face in load_model(done.folder / "model.onnx").graph.output
     }
     assert TensorProto.FLOAT == outputs["xyxy"]
+
+
+def test_an_engine_of_ours_is_told_from_a_network_and_how_to_use_it(tmp_path):
+    folder = import_model(
+        saved(tmp_path, toy_networks.yolox()), "first", shelf=tmp_path / "shelf", size=(64, 64)
+    ).folder
+    with pytest.raises(ModelRefused, match="an engine of streamdet already") as raised:
+        import_model(folder / "model.onnx", "again", shelf=tmp_path / "shelf")
+    assert f"streamdet run --engine {folder}" in str(raised.value.hint)
+    alone = tmp_path / "alone.onnx"
+    alone.write_bytes((folder / "model.onnx").read_bytes())
+    with pytest.raises(ModelRefused) as raised:
+        import_model(alone, "again", shelf=tmp_path / "shelf")
+    assert "manifest.json" in str(raised.value.hint)
+    assert not (tmp_path / "shelf" / "again").exists()
