@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -80,9 +80,8 @@ class Detector(Protocol):
     def close(self) -> None: ...
 
 
-@runtime_checkable
 class DetectorOnGpus(Protocol):
-    """What a Detector has besides where it works on GPUs, one or several of a machine."""
+    """What a Detector has besides where it works on GPUs, one or several of a machine; known by its `gpus`."""
 
     gpus: tuple[int, ...]  # their numbers
     takes_surfaces: bool  # pictures are prepared there: those that lie on the worker's GPU are not copied

@@ -13,7 +13,7 @@ from importlib import metadata
 
 from streamdet.errors import ConfigError, StreamdetError
 from streamdet.frames import Event, Result
-from streamdet.infer.contract import Detector, DetectorOnGpus
+from streamdet.infer.contract import Detector
 from streamdet.metrics import Meter
 from streamdet.pipeline import memory
 from streamdet.pipeline.batcher import Batcher
@@ -203,7 +203,7 @@ class Pipeline:
         with self._lock:
             crews = [self._crews.get(id(detector)) for detector in detectors]
         for crew in crews:
-            if crew is not None and isinstance(crew.detector, DetectorOnGpus) and crew.detector.takes_surfaces:
+            if crew is not None and getattr(crew.detector, "takes_surfaces", False):
                 return crew.gpus.place(stream)
         return None
 

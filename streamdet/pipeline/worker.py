@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 from streamdet.errors import InferenceFailed, StreamdetError
 from streamdet.infer.contract import Detector, DetectorOnGpus, DetectorWorker
@@ -131,7 +132,7 @@ class Crew:
         self.detector = detector
         self.batcher = batcher
         self.clock = clock
-        self.gpus = Gpus(detector.gpus if isinstance(detector, DetectorOnGpus) else (), detector.name, meter)
+        self.gpus = Gpus(getattr(detector, "gpus", ()), detector.name, meter)
         self._push = push
         self._on_hopeless = on_hopeless
         self._failed_starts: Counter[int | None] = Counter()  # by GPU
@@ -162,9 +163,9 @@ class Crew:
 
     def open(self, threads: int, gpu: int | None) -> DetectorWorker:
         """A session for one worker."""
-        if gpu is not None and isinstance(self.detector, DetectorOnGpus):
-            return self.detector.worker(threads, gpu)
-        return self.detector.worker(threads)
+        if gpu is None:
+            return self.detector.worker(threads)
+        return cast(DetectorOnGpus, self.detector).worker(threads, gpu)
 
     def _hire(self, gpu: int | None) -> Worker:
         worker = Worker(self, self._hired, self._plan[1], gpu)

@@ -28,6 +28,7 @@ import pytest
 import yaml
 
 from streamdet.frames import Detections, Frame, Picture
+from streamdet.infer.contract import DetectorWorker
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
 from streamdet.serve.health import HealthServer
@@ -74,6 +75,16 @@ def crowd(frame: Frame) -> Detections:
     return Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int32), ("thing",), truncated=3)
 
 
+class OnAGpu(FakeDetector):
+    """Says that it works on the first GPU."""
+
+    gpus = (0,)
+
+    def worker(self, threads: int = 1, gpu: int | None = None) -> DetectorWorker:
+        """The same as on the CPU."""
+        return super().worker(threads)
+
+
 @dataclass
 class Prometheus:
     """Its HTTP interface."""
@@ -99,7 +110,7 @@ class Prometheus:
 @pytest.fixture(scope="module")
 def pipeline() -> Iterator[Pipeline]:
     """A recorded stream, a live one that is lost and comes back, an engine and a sink that fail; not yet started."""
-    detector = Saboteur(FakeDetector(found=crowd), "detect", 300, times=3, inside=("worker",))
+    detector = Saboteur(OnAGpu(found=crowd), "detect", 300, times=3, inside=("worker",))
     shaky = Saboteur(ListSink("shaky"), "write", 200, times=2)
     pipeline = Pipeline([Counting(), shaky], limits=Limits(drain_s=3))
 
@@ -107,6 +118,7 @@ def pipeline() -> Iterator[Pipeline]:
         return make_tracker(ByteTrackOptions(), previous=previous, gap_s=gap_s)
 
     film = SyntheticSource(frames=10**9, before_read=lambda _: time.sleep(1 / FPS))
+    film.decoder = "cuda:0"  # type: ignore[attr-defined]
     pipeline.add("film", Stream(film, (detector,), tracker=tracker))  # type: ignore[arg-type]
     pipeline.add("gate", Stream(Camera(), (detector,), tracker=tracker, max_fps=40, frozen_s=1))  # type: ignore[arg-type]
     yield pipeline

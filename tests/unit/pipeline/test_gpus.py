@@ -14,7 +14,6 @@ import pytest
 
 from streamdet.errors import InferenceFailed
 from streamdet.frames import Detections, DevicePlane, Frame, Picture, Surface
-from streamdet.infer.contract import DetectorOnGpus
 from streamdet.metrics import Meter
 from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.gpus import Gpus
@@ -142,11 +141,6 @@ def run(
 
 def unknown(sink: ListSink) -> int:
     return sum(result.detections is None for result in sink.results)
-
-
-def test_such_a_detector_is_known_as_one():
-    assert isinstance(OnGpus((0,)), DetectorOnGpus)
-    assert not isinstance(FakeDetector(), DetectorOnGpus)
 
 
 def test_each_picture_is_looked_at_on_the_gpu_that_it_lies_on():
