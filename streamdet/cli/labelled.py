@@ -91,8 +91,8 @@ def _print_report(report: Report) -> None:
     counts = {level: sum(each.level == level for each in report.findings) for level in _LEVEL_STYLE}
     verdict = "[bold red]training refuses this[/]" if report.errors else "[bold green]fit for training[/]"
     console.print(
-        f"\n{report.checks} checks: {counts['error']} errors, {counts['warning']} warnings, "
-        f"{counts['info']} remarks: {verdict}"
+        f"\n{report.checks} checks; kinds of error: {counts['error']}, of warning: {counts['warning']}, "
+        f"of remark: {counts['info']}; {verdict}"
     )
     if report.errors and not report.lasting_errors:
         console.print("`--skip-bad` trains without the objects and pictures in question", style="dim")

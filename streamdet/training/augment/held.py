@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,8 @@ class HeldPictures:
     """Reads pictures, shrinks them once, and keeps as many as the memory bound allows.
 
     What is kept never changes what is given: a picture that found no room is read anew, with the same pixels. The
-    first ones stay: with random access no other rule hits more often. `pictures` may be shared by threads; a process
-    that forks after `load` shares the memory.
+    first ones stay: with random access no other rule hits more often. Threads may share it, and processes forked
+    after `load` share its memory.
     """
 
     def __init__(self, data_set: DataSet, size: tuple[int, int], memory_mb: int) -> None:
@@ -41,6 +42,15 @@ class HeldPictures:
                 self._room -= found[0].nbytes
                 self._held[index] = found
         return found
+
+    def __getstate__(self) -> dict[str, object]:
+        """For workers that are started and not forked: they begin with nothing in memory."""
+        room = self._room + sum(small.nbytes for small, _ in self._held.values())
+        return {"size": self.size, "data_set": self._data_set, "room": room}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.size, self._data_set, self._room = state["size"], state["data_set"], state["room"]
+        self._held, self._lock = {}, threading.Lock()
 
     def load(self, threads: int = 4, progress: Callable[[int], None] | None = None) -> None:
         """Read ahead whatever finds room; `progress` is told how many pictures were tried so far."""

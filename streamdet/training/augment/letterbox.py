@@ -39,6 +39,14 @@ class LetterboxOnly:
     def __len__(self) -> int:
         return len(self.data_set.entries)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without the kernels, which belong to the threads of a process."""
+        return {name: value for name, value in vars(self).items() if name != "_kernels"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._kernels = threading.local()
+
     def read(self, index: int) -> Letterboxed:
         """Picture number `index`, with where it lies."""
         given = self.data_set.read(index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -78,6 +79,14 @@ def _one(index: int) -> tuple[int, int]:
 def test_processes_change_nothing() -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert [_one(index) for index in range(4)] == pool.map(_one, range(4))
+
+
+def test_a_worker_that_is_started_anew_gives_the_same() -> None:
+    augmenter, letterbox = Augmenter(drawn(), WILD, SIZE), LetterboxOnly(drawn(), SIZE)
+    augmenter.load()
+    letterbox.read(0)
+    assert equal(augmenter.sample(2, 5), pickle.loads(pickle.dumps(augmenter)).sample(2, 5))
+    assert equal(letterbox.sample(2), pickle.loads(pickle.dumps(letterbox)).sample(2))
 
 
 def check_pixels(sample: Sample, within_px: float = 2.0, hidden: bool = False) -> int:
