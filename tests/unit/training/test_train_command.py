@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 import torch
 from tiny_training import same
+from typer.testing import CliRunner
 
+from streamdet.cli import app
 from streamdet.config.strict_yaml import load
 from streamdet.config.validation import validated
 from streamdet.errors import ConfigError, DataError
@@ -172,16 +174,22 @@ def test_a_signal_saves_and_says_how_to_go_on(
 
 
 def test_without_a_configuration_flags_are_enough(pictures: Path, tmp_path: Path) -> None:
-    flags = ["--data", str(pictures), "--model", "yolo-pico", "--size", "64", "--max-pictures", "16", "--out"]
-    process = started(*flags, str(tmp_path / "run"), "--device", "cpu")
-    _, said = process.communicate(timeout=100)
-    assert 0 == process.returncode, said
-    assert "24 pictures to learn from, 6 to choose by" in said
-    assert "streamdet engine export" in said
-    again = started(*flags, str(tmp_path / "run"))
-    _, said = again.communicate(timeout=100)
-    assert 2 == again.returncode
-    assert "there is already a training in this folder" in said
+    flags = ["train", "--data", str(pictures), "--model", "yolo-pico", "--size", "64", "--max-pictures", "16"]
+    flags += ["--device", "cpu", "--out", str(tmp_path / "run")]
+    told = CliRunner().invoke(app(), flags)
+    assert 0 == told.exit_code, told.output
+    assert "24 pictures to learn from, 6 to choose by" in told.output
+    assert f"streamdet engine export {tmp_path / 'run'}" in told.output
+    again = CliRunner().invoke(app(), flags)
+    assert isinstance(again.exception, ConfigError)
+    assert "there is already a training in this folder" in str(again.exception)
+
+
+def test_a_resumed_training_takes_no_other_options(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app(), ["train", "--resume", str(tmp_path), "--seed", "3"])
+    assert "a resumed training keeps its own options" in str(told.exception)
+    told = CliRunner().invoke(app(), ["train", "--resume", str(tmp_path)])
+    assert "there is no training to resume" in str(told.exception)
 
 
 def test_bad_pictures_are_refused_or_left_out_and_listed(pictures: Path, tmp_path: Path) -> None:
