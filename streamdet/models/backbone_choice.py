@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from streamdet.models.backbones import Backbone
-from streamdet.models.blocks import ElanBackbone
+from streamdet.models.blocks import SIZES, ElanBackbone
 from streamdet.models.resnet import ResNet
-from streamdet.models.yolo import SIZES
 
 BackboneName = Literal["resnet18", "resnet34", "resnet50", "yolo-pico", "yolo-n", "yolo-s", "tiny"]
 

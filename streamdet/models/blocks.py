@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,22 @@ from torch.nn import functional
 from streamdet.models.backbones import Backbone, Pyramid
 
 Activation = Literal["relu", "silu"]
+
+
+class Size(NamedTuple):
+    """How wide and how deep a YOLO is."""
+
+    widths: tuple[int, int, int, int, int]  # channels of the stem and of strides 4, 8, 16, 32
+    depths: tuple[int, int, int, int]
+    head: int  # channels
+
+
+SIZES = {
+    "tiny": Size((8, 8, 16, 24, 32), (1, 1, 1, 1), 16),
+    "pico": Size((16, 24, 48, 96, 160), (1, 1, 1, 1), 48),
+    "n": Size((16, 32, 64, 128, 256), (1, 1, 2, 1), 64),
+    "s": Size((32, 64, 128, 256, 512), (1, 2, 2, 1), 128),
+}
 
 
 class ConvNormAct(nn.Sequential):

@@ -19,28 +19,13 @@ from torch.nn import functional
 
 from streamdet.models import geometry, losses
 from streamdet.models.assignment import Alignment, Assignment, Points, assign
-from streamdet.models.blocks import Activation, ConvNormAct, ElanBackbone, PathAggregation
+from streamdet.models.backbone_choice import BackboneName, backbone
+from streamdet.models.blocks import SIZES, Activation, ConvNormAct, ElanBackbone, PathAggregation
 from streamdet.models.contract import Cut, DetectionModel, Targets
 
 MARGIN = 0.5  # strides: an edge may lie this far behind its point, or no cell could answer for less than itself
 START_CELLS = 3.0  # strides: how far every edge is before anything is learnt
 START_OBJECTS = 5.0  # and how many objects lie on 640² pixels: a higher score teaches only to be quiet
-
-
-class Size(NamedTuple):
-    """How wide and how deep."""
-
-    widths: tuple[int, int, int, int, int]  # channels of the stem and of strides 4, 8, 16, 32
-    depths: tuple[int, int, int, int]
-    head: int  # channels
-
-
-SIZES = {
-    "tiny": Size((8, 8, 16, 24, 32), (1, 1, 1, 1), 16),
-    "pico": Size((16, 24, 48, 96, 160), (1, 1, 1, 1), 48),
-    "n": Size((16, 32, 64, 128, 256), (1, 1, 2, 1), 64),
-    "s": Size((32, 64, 128, 256, 512), (1, 2, 2, 1), 128),
-}
 
 
 class YoloOptions(BaseModel):
@@ -49,6 +34,7 @@ class YoloOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Literal["tiny", "pico", "n", "s"] = Field("n", description="Width and depth; tiny is for tests.")
+    backbone: BackboneName | None = Field(None, description="Another network that sees; None: the size's own.")
     activation: Activation = Field("relu", description="relu survives eight bits and is fast in bf16; silu does not.")
     fine_level: bool = Field(False, description="Look at every 4th pixel too: for objects of some ten pixels or less.")
     one_to_one: bool = Field(False, description="A second head that answers once per object: inference without NMS.")
@@ -154,9 +140,16 @@ class Yolo(DetectionModel):
         self.options = options = options or YoloOptions()
         self.end_to_end = options.one_to_one
         size = SIZES[options.size]
-        self.backbone = ElanBackbone(size.widths, size.depths, options.activation)
-        widths = {level: width for level, width in self.backbone.channels.items() if level > 2 or options.fine_level}
-        self.levels = tuple(widths)
+        own = ElanBackbone(size.widths, size.depths, options.activation)
+        self.backbone = own if options.backbone is None else backbone(options.backbone)
+        self.levels = tuple(level for level in own.channels if level > 2 or options.fine_level)
+        widths = {level: own.channels[level] for level in self.levels}
+        self.adapt = nn.ModuleList(
+            nn.Identity()
+            if options.backbone is None
+            else ConvNormAct(self.backbone.channels[level], width, 1, activation=options.activation)
+            for level, width in widths.items()
+        )
         self.neck = PathAggregation(list(widths.values()), activation=options.activation)
 
         def head() -> Head:
@@ -166,7 +159,7 @@ class Yolo(DetectionModel):
         self.single = head() if options.one_to_one else None
 
     @classmethod
-    def tiny(cls, classes: int = 2, **options: bool | int | float) -> Yolo:
+    def tiny(cls, classes: int = 2, **options: bool | int | float | str) -> Yolo:
         """Small enough to learn a few pictures within seconds."""
         return cls(classes, YoloOptions.model_validate({"size": "tiny", **options}))
 
@@ -203,7 +196,8 @@ class Yolo(DetectionModel):
 
     def _features(self, pixels: Tensor) -> list[Tensor]:
         pyramid = self.backbone(pixels)
-        features: list[Tensor] = self.neck([pyramid[level] for level in self.levels])
+        seen = [adapt(pyramid[level]) for adapt, level in zip(self.adapt, self.levels, strict=True)]
+        features: list[Tensor] = self.neck(seen)
         return features
 
     def _points(self, pixels: Tensor) -> Points:
