@@ -9,7 +9,7 @@ import typer
 
 from streamdet.cli.console import say
 from streamdet.cli.quantize import print_verdicts
-from streamdet.errors import ConfigError
+from streamdet.errors import ConfigError, StreamdetError
 from streamdet.manifest import Precision
 
 if TYPE_CHECKING:
@@ -97,14 +97,35 @@ def _data(run: Path, data: str | None, score_on: str | None) -> RunData:
     from dataclasses import replace
 
     from streamdet.datasets.catalogue import open_data_set
-    from streamdet.export.run import run_data
+    from streamdet.export.run import RunData
 
-    own = run_data(run if run.is_dir() else run.parent)
+    own = RunData()
+    if data is None or score_on is None:
+        try:
+            own = _own_data(run if run.is_dir() else run.parent)
+        except StreamdetError as error:
+            say(f"[yellow]note[/]: the run's own pictures cannot be used: {error.what}")
     if data is not None:
         own = replace(own, calibrate_on=open_data_set(data))
     if score_on is not None:
         own = replace(own, score_on=open_data_set(score_on))
+    if own.score_on is None:
+        say("[yellow]note[/]: no labelled pictures to score on: nothing is measured; try --score-on")
     return own
+
+
+def _own_data(folder: Path) -> RunData:
+    """What the run's configuration names."""
+    from streamdet.config.strict_yaml import load
+    from streamdet.config.validation import validated
+    from streamdet.export.run import RunData
+    from streamdet.training.labelled import open_all
+    from streamdet.training.options import TrainOptions
+    from streamdet.training.run_folder import RunFolder
+
+    document = load(RunFolder(folder).config)
+    found = open_all(validated(TrainOptions, document.values, document).data)
+    return RunData(found.train, found.test or found.valid)
 
 
 def _told(what: str) -> Progress | None:
@@ -130,5 +151,3 @@ def _print(done: Shelved) -> None:
         )
     for finding in done.exported.findings:
         say(f"TensorRT lint: {escape(str(finding))}")
-    for remark in done.remarks:
-        say(f"[yellow]note[/]: {escape(remark)}")

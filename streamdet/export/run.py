@@ -10,11 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from streamdet.datasets.catalogue import DataSpec, open_data_set
 from streamdet.datasets.samples import DataSet
-from streamdet.errors import ConfigError, DataError, ModelRefused, StreamdetError
+from streamdet.errors import ConfigError, ModelRefused
 from streamdet.evaluation.accuracy import MOST_POINTS, AccuracyJudge, points_lost
 from streamdet.evaluation.answers import Progress
 from streamdet.evaluation.detections import DetectionScores, score_detections
@@ -36,11 +33,10 @@ _EXPORT_MAY_COST = 0.2  # points of mAP50-95, single precision against torch
 
 @dataclass(frozen=True)
 class RunData:
-    """The pictures that a run's configuration names, as far as they are still there."""
+    """A training's labelled pictures, as far as they are still there."""
 
-    calibrate_on: DataSet | None  # what it learnt from
-    score_on: DataSet | None  # its test pictures, or those that it was chosen by
-    remarks: tuple[str, ...]
+    calibrate_on: DataSet | None = None  # what it learnt from
+    score_on: DataSet | None = None  # its test pictures, or those that it was chosen by
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,6 @@ class Shelved:
     torch: DetectionScores | None
     scores: DetectionScores | None  # of the engine, on the same pictures
     files: Mapping[Precision, CheckReport | ModelRefused]  # of the precisions that were asked for
-    remarks: tuple[str, ...]
 
     @property
     def lost(self) -> float | None:
@@ -66,7 +61,7 @@ def export_run(
     *,
     shelf: Path,
     precisions: Sequence[Precision] = (),
-    data: RunData | None = None,
+    data: RunData = RunData(),
     score: float | None = None,
     most_points: float = MOST_POINTS,
     licence: str = "",
@@ -76,12 +71,12 @@ def export_run(
     """Whatever is wrong with the engine itself is one error, and nothing is left on the shelf.
 
     A precision that costs more than `most_points` of mAP50-95 is left out and told. The threshold of the engine is the
-    one of the best F1 where none is given. `data` is what the run's configuration names, unless given.
+    one of the best F1 where none is given. Without pictures to score on, nothing is measured, and a precision is judged
+    by whether it finds the same.
     """
     refuse_name(shelf, name, replace_existing)
     trained = load_trained(run)
     folder = run if run.is_dir() else run.parent
-    data = data or run_data(folder)
     reference = None
     if data.score_on is not None:
         reference = score_detections(trained_predictor(run), data.score_on, progress=progress("torch"))
@@ -98,32 +93,7 @@ def export_run(
         swap_in(aside / name, shelf / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return Shelved(Engine(shelf / name, engine.manifest), exported, reference, scores, files, data.remarks)
-
-
-def run_data(folder: Path) -> RunData:
-    """Read `data:` of a run's config.yaml; what cannot be opened any more is a remark, not an error."""
-    path = folder / CONFIG
-    if not path.is_file():
-        return RunData(None, None, (f"no {CONFIG} beside the weights: there are no pictures to score and prove with",))
-    try:
-        named = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise DataError("the run's configuration cannot be read", where=path, got=error) from error
-    remarks: list[str] = []
-
-    def opened(key: str) -> DataSet | None:
-        if not named.get(key):
-            return None
-        try:
-            told = named[key]
-            spec = DataSpec.parse(told) if isinstance(told, str) else DataSpec.model_validate(told)
-            return open_data_set(spec)
-        except (StreamdetError, ValueError) as error:
-            remarks.append(f"the run's {key} pictures are not there: {str(error).splitlines()[0]}")
-            return None
-
-    return RunData(opened("train"), opened("test") or opened("valid"), tuple(remarks))
+    return Shelved(Engine(shelf / name, engine.manifest), exported, reference, scores, files)
 
 
 def _export(

@@ -14,19 +14,21 @@ from typer.testing import CliRunner
 
 from streamdet.cli.engine import engine_app
 from streamdet.cli.workshop import eval_app
-from streamdet.errors import ConfigError, DataError, ModelRefused
+from streamdet.errors import ConfigError, ModelRefused
 from streamdet.export.engine import export_model
 from streamdet.export.network import onnx_of
-from streamdet.export.run import RunData, export_run, run_data
+from streamdet.export.run import RunData, export_run
 from streamdet.graft.check import CheckReport
 from streamdet.infer.shelf import Engine, open_engine
+from streamdet.manifest import Precision
 from streamdet.models.catalogue import YoloFamily
 from streamdet.models.contract import Cut, DetectionModel, Targets
 from streamdet.models.weights import Trained, save_trained
 
 pytestmark = pytest.mark.timeout(400)  # torch learns and exports here, on a machine that may be busy
 
-GIVEN = RunData(DATA, DATA, ())
+ALL: tuple[Precision, ...] = ("fp16", "int8-sym", "int8-u8")
+GIVEN = RunData(DATA, DATA)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         learnt_by_heart("yolo"), YoloFamily(size="tiny"), CLASSES, SIZE, 0.6, {"best_score": 0.4}, {"data": "toys"}
     )
     save_trained(folder / "best.pt", trained)
-    (folder / "config.yaml").write_text(f"data: {{train: '{pictures}:train', valid: '{pictures}:train'}}\n")
+    data = f"data: {{train: '{pictures}:train', valid: '{pictures}:train'}}"
+    (folder / "config.yaml").write_text(f"{data}\nmodel: {{family: yolo, size: tiny}}\npictures: 8\n")
     (folder / "CARD.md").write_text("# mine\n\n![loss](plots/loss.png)\nlearnt in seconds\n")
     return folder
 
@@ -48,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     shelf = tmp_path_factory.mktemp("shelf")
-    done = export_run(run, "mine", shelf=shelf, precisions=("fp16", "int8-sym", "int8-u8"), most_points=30)
+    done = export_run(run, "mine", shelf=shelf, precisions=ALL, data=GIVEN, most_points=30)
     assert done.lost is not None
     assert 0.2 >= abs(done.lost)
     assert {"fp16", "int8-sym", "int8-u8"} == {
@@ -63,7 +66,7 @@ def test_a_run_becomes_an_engine_with_recipe_card_and_measured_figures(engine: E
     assert "learnt in seconds" in card
     assert "plots/loss.png" not in card
     told = engine.manifest.provenance
-    assert "learnt from toys, scored on pictures/train" == told.data
+    assert f"learnt from toys, scored on {DATA.name}" == told.data
     assert 1.0 == told.scores["map50"]
     assert told.scores["torch_map50_95"] == pytest.approx(told.scores["map50_95"], abs=0.002)
     assert told.scores["best_score"] == pytest.approx(engine.manifest.score, abs=0.001)
@@ -96,23 +99,9 @@ def test_an_engine_of_that_name_is_not_replaced_by_accident(run: Path, engine: E
         export_run(run, "mine", shelf=engine.folder.parent)
 
 
-def test_pictures_that_are_gone_are_a_remark(tmp_path: Path):
-    assert "no config.yaml" in run_data(tmp_path).remarks[0]
-    (tmp_path / "config.yaml").write_text("data: {train: /nowhere/at/all, valid: /nowhere/else}\n")
-    found = run_data(tmp_path)
-    assert (None, None) == (found.calibrate_on, found.score_on)
-    assert 2 == len(found.remarks)
-
-
-def test_a_configuration_that_is_none_is_refused(tmp_path: Path):
-    (tmp_path / "config.yaml").write_text("just words\n")
-    with pytest.raises(DataError, match="configuration cannot be read"):
-        run_data(tmp_path)
-
-
 def test_int8_without_any_picture_is_refused_and_leaves_nothing(run: Path, tmp_path: Path):
     with pytest.raises(ConfigError, match="int8-u8 needs pictures"):
-        export_run(run, "mine", shelf=tmp_path, precisions=("int8-u8",), data=RunData(None, None, ()))
+        export_run(run, "mine", shelf=tmp_path, precisions=("int8-u8",), data=RunData())
     assert [] == list(tmp_path.iterdir())
 
 
@@ -140,6 +129,21 @@ def test_quantize_judges_by_labels_where_there_are_some(run: Path, engine: Engin
     assert "points lost" in done.output
     again = open_engine(engine.folder)
     assert "int8-u8" in [file.precision for file in again.manifest.files]
+
+
+def test_the_command_finds_the_pictures_that_the_run_names(run: Path, tmp_path: Path):
+    command = ["export", str(run), "--name", "mine", "--shelf", str(tmp_path)]
+    done = CliRunner().invoke(engine_app, command, catch_exceptions=False)
+    assert "mAP50-95 on pictures/train" in done.output
+    assert "onnx-cpu against torch" in done.output
+
+
+def test_a_run_whose_pictures_are_gone_is_exported_with_a_note(run: Path, tmp_path: Path):
+    (tmp_path / "best.pt").write_bytes((run / "best.pt").read_bytes())
+    command = ["export", str(tmp_path), "--name", "mine", "--shelf", str(tmp_path / "shelf")]
+    done = CliRunner().invoke(engine_app, command, catch_exceptions=False)
+    assert "nothing is measured" in done.output
+    assert 0.4 == open_engine(tmp_path / "shelf" / "mine").manifest.score
 
 
 def test_a_precision_that_does_not_exist_is_refused(run: Path):
