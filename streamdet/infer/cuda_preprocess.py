@@ -72,7 +72,7 @@ class _Span:
 
 
 class _Room:
-    """Room on the GPU and as much pinned memory: an array is copied through both, allocated only where its size is new.
+    """Room on the GPU and as much pinned memory, through which arrays are copied; it grows with the largest of them.
 
     What was put must have been read, and the stream waited for, before the next is put.
     """
@@ -82,15 +82,26 @@ class _Room:
         self._stream = stream
         self._there: Any = None
         self._here: npt.NDArray[Any] = np.zeros(0, np.uint8)
+        self._views: dict[tuple[object, ...], tuple[npt.NDArray[Any], Any]] = {}  # numba takes its time to make one
 
     def put(self, array: npt.NDArray[Any]) -> Any:
         """Queue the copy; the array on the GPU."""
-        if self._there is None or (self._here.shape, self._here.dtype) != (array.shape, array.dtype):
-            self._here = self._cuda.pinned_array(array.shape, array.dtype)
-            self._there = self._cuda.device_array(array.shape, array.dtype)
-        np.copyto(self._here, array)
-        self._there.copy_to_device(self._here, stream=self._stream)
-        return self._there
+        key = (array.shape, array.dtype)
+        if key not in self._views:
+            self._make_room(array.nbytes)
+            here, there = (room[: array.nbytes].view(array.dtype) for room in (self._here, self._there))
+            self._views[key] = here.reshape(array.shape), there.reshape(array.shape)
+        here, there = self._views[key]
+        np.copyto(here, array)
+        there.copy_to_device(here, stream=self._stream)
+        return there
+
+    def _make_room(self, size: int) -> None:
+        if len(self._views) >= _TABLES_KEPT or size > self._here.size:
+            self._views.clear()
+        if size > self._here.size:
+            self._here = self._cuda.pinned_array((size,), np.uint8)
+            self._there = self._cuda.device_array((size,), np.uint8)
 
 
 class GpuPlanes:
@@ -136,10 +147,7 @@ class CudaLetterbox:
             *self._uploaded(plan),
             self._matrix(picture),
             out,
-            placement.left_px,
-            placement.top_px,
-            picture.rotation,
-            self._input.fit.pad,
+            *map(np.int32, (placement.left_px, placement.top_px, picture.rotation, self._input.fit.pad)),
         )
         return placement
 
@@ -188,7 +196,9 @@ class CudaWarp:
             view.matrix.astype(np.float32),
         )
         uploaded = [room.put(table) for room, table in zip(self._rooms, tables, strict=True)]
-        self._kernel[_grid(out), _BLOCK, self._stream](*arrays, *uploaded, view.across, view.down, out)
+        self._kernel[_grid(out), _BLOCK, self._stream](
+            *arrays, *uploaded, np.int32(view.across), np.int32(view.down), out
+        )
         return True
 
 

@@ -29,9 +29,11 @@ def accelerator(gpu: int | None = None) -> HWAccel:
     """
     from av.codec.hwaccel import HWAccel
 
+    # One context for all decoders: FFmpeg would make one for each, some hundred megabytes of the GPU's memory.
+    options: dict[str, object] = {"primary_ctx": "1"}
     if gpu is None:
-        return HWAccel("cuda", allow_software_fallback=True)
-    return HWAccel("cuda", device=str(gpu), allow_software_fallback=True, is_hw_owned=True)
+        return HWAccel("cuda", allow_software_fallback=True, options=options)
+    return HWAccel("cuda", device=str(gpu), allow_software_fallback=True, options=options, is_hw_owned=True)
 
 
 def give_up(gpu: int | None, reason: str) -> None:

@@ -172,6 +172,23 @@ def test_a_steady_state_waits_once_per_batch_and_allocates_nothing(detector: Eng
     assert not any("Memcpy" in call and "HtoD" in call for call in bench.driver.calls)
 
 
+def test_streams_of_different_sizes_that_change_places_make_room_once(
+    bench: Machine, engine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    worker = load_detector(engine, "tensorrt").worker()
+    made: list[object] = []
+    device_array = cuda.device_array
+    monkeypatch.setattr(cuda, "device_array", lambda *shape: made.append(shape) or device_array(*shape))
+    small, large = (picture_of(np.full((side, 16, 3), 90, np.uint8), "nv12") for side in (8, 20))
+    frames = [Frame("s", 0, 0.0, each) for each in (small, large)]
+    first = worker.detect(frames)
+    worker.detect(frames[::-1])
+    rooms = len(made)
+    same(first, worker.detect(frames))
+    same(first[::-1], worker.detect(frames[::-1]))
+    assert rooms == len(made) <= 8
+
+
 def test_what_a_decoder_has_not_finished_writing_is_waited_for_on_the_gpu(
     detector: EngineDetector, engine: Path, bench: Machine
 ):
