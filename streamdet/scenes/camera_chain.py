@@ -22,6 +22,7 @@ Pixels = npt.NDArray[np.uint8]  # [h, w] or [h, w, 3]
 
 _GRAIN_SIZE = (1152, 1792)  # rows, columns
 _GRAIN_DEVIATION = 24.0
+_LEAST_CONTRAST = 11.0  # deviation of the levels around the middle of a plate
 
 
 def expose(
@@ -41,18 +42,34 @@ def expose(
     picture = tone(picture, lasting, severity)
     if lasting.chance(0.12 * severity):
         picture = bloom(picture, lasting, glyph_px)
+    picture = visible(picture, _LEAST_CONTRAST / max(severity, 1.0))
     picture = blur(picture, dice, glyph_px, severity * blurring)
     picture = rescale(picture, dice, glyph_px, severity)
     picture = noise(picture, dice, severity, most=_bearable(picture, glyph_px) * max(severity, 1.0))
     return transmit(picture, dice, glyph_px, severity)
 
 
-def _bearable(picture: Pixels, glyph_px: float) -> float:
-    """The noise under which characters of that height can still be read, by the contrast around the middle."""
+def _contrast(picture: Pixels) -> tuple[float, float]:
+    """Mean and deviation around the middle, where the characters are."""
     height, width = picture.shape[:2]
     middle = picture[height // 4 : -(height // 4) or None, width // 8 : -(width // 8) or None]
-    _, deviation = cv2.meanStdDev(middle)
-    return float(deviation.min()) * min(0.08 + 0.012 * glyph_px, 0.45)
+    mean, deviation = cv2.meanStdDev(middle)
+    return float(mean.mean()), float(deviation.mean())
+
+
+def _bearable(picture: Pixels, glyph_px: float) -> float:
+    """The noise under which characters of that height can still be read."""
+    return _contrast(picture)[1] * min(0.08 + 0.012 * glyph_px, 0.45)
+
+
+def visible(picture: Pixels, least: float) -> Pixels:
+    """Where next to nothing is left of the contrast, as much of it as a camera's automatic exposure would keep."""
+    mean, deviation = _contrast(picture)
+    if deviation >= least or deviation < 0.5:
+        return picture
+    gain = min(least / deviation, 4.0)
+    level = min(max(mean, 3.0 * least), 255 - 3.0 * least)
+    return np.asarray(cv2.addWeighted(picture, gain, picture, 0, level - mean * gain), np.uint8)
 
 
 def light(picture: Pixels, dice: Dice, glyph_px: float, severity: float) -> Pixels:
@@ -143,11 +160,11 @@ def bloom(picture: Pixels, dice: Dice, glyph_px: float) -> Pixels:
 
 def blur(picture: Pixels, dice: Dice, glyph_px: float, severity: float) -> Pixels:
     """Out of focus, and moving while the shutter is open."""
-    sigma = min(abs(dice.normal(0.04 * glyph_px + 0.1)), 0.07 * glyph_px + 0.12) * severity
+    sigma = min(abs(dice.normal(0.035 * glyph_px + 0.1)), 0.06 * glyph_px + 0.12) * severity
     if sigma > 0.25:
         picture = cv2.GaussianBlur(picture, (0, 0), sigma)
     if dice.chance(0.3 * severity):
-        length = min(dice.between(0.05, 0.26) * glyph_px * severity, 12.0)
+        length = min(dice.between(0.05, 0.28) * glyph_px * severity, 12.0) - sigma
         angle = dice.normal(0.35) if dice.chance(0.7) else dice.between(0, np.pi)
         if length > 1.2:
             picture = cv2.filter2D(picture, -1, streak(length, angle), borderType=cv2.BORDER_REPLICATE)

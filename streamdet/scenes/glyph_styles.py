@@ -29,6 +29,7 @@ ALTERNATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "bent 7": {"7": "0,0 100,0 100,12 @140,100,96,88,250,180"},
         "plain 1": {"1": "50,0 50,100"},
         "flag 1": {"1": "0,20 50,0 50,100"},
+        "stub 1": {"1": "22,10 54,0 54,100"},
         "foot 1": {"1": "6,22 52,0 52,100;0,100 100,100"},
         "curled 6 9": {
             "6": "@52,30,48,30,340,180 2,68;@50,68,50,32,0,360",
@@ -156,7 +157,7 @@ TRAIN_STYLES: tuple[GlyphStyle, ...] = (
     GlyphStyle(
         "mandatory", 0.56, 0.155, 0.13, squareness=2.6, alternates=("flat A", "plain 1", "square G", "splayed M")
     ),
-    GlyphStyle("cn", 0.5, 0.1, 0.16, alternates=("flag 1", "flat 3", "upright W"), widths="even"),
+    GlyphStyle("cn", 0.5, 0.112, 0.16, alternates=("stub 1", "flat 3", "upright W"), widths="even"),
     GlyphStyle("vn", 0.46, 0.14, 0.13, squareness=2.8, alternates=("curled 6 9", "open 4", "flag 1", "inner Q")),
     GlyphStyle(
         "square", 0.54, 0.12, 0.15, "round", squareness=4.5, alternates=("flat A", "curled 6 9", "plain 1", "spur G")

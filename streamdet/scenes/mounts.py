@@ -121,7 +121,7 @@ def _soften_corners(canvas: Bgr, box: tuple[int, int, int, int], dice: Dice) -> 
     radius = round(height * dice.between(0.02, 0.07))
     bent = dice.whole(0, 3) if dice.chance(0.06) else -1
     for number, (cx, cy, dx, dy) in enumerate(spots):
-        reach = round(height * dice.between(0.12, 0.3)) if number == bent else radius
+        reach = round(height * dice.between(0.1, 0.2)) if number == bent else radius
         if reach < 1:
             continue
         shade = canvas[cy - dy, cx - dx].tolist() if number != bent else [dice.between(60, 200)] * 3

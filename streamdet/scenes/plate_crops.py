@@ -50,7 +50,7 @@ class CropOptions:
     glyph_px: tuple[float, float] = (8.0, 60.0)  # height of the characters on the sensor
     severity: float = 1.0  # of light, blur, noise and transmission
     negatives: float = 0.06  # share of crops that show no plate
-    upright_share: float = 0.12  # cut by an upright box in place of the corners
+    upright_share: float = 0.18  # cut by an upright box in place of the corners
     corner_error: float = 1.0  # of the detector: 1 is about 3 % of the plate's height and width
 
 

@@ -24,7 +24,7 @@ class Kinds:
     countries: tuple[str, ...] | None = None  # None: all of the split
     typefaces: tuple[str, ...] = ()  # files, see alphabets.usable_typefaces
     typeface_share: float = 0.2  # of the plates, where there are any
-    free_share: float = 0.4  # of the plates whose text ignores its country's grammar
+    free_share: float = 0.3  # of the plates whose text ignores its country's grammar
 
 
 @cache
@@ -36,7 +36,7 @@ def formats_for(split: Split, countries: tuple[str, ...] | None) -> tuple[PlateF
 
 def _weight(plate: PlateFormat) -> int:
     """Two lines are rarer than one, and no country's plate should be known by heart."""
-    return (3 if plate.country == "XX" else 1) * (1 if len(plate.layouts[0]) > 1 else 2)
+    return (2 if plate.country == "XX" else 1) * (1 if len(plate.layouts[0]) > 1 else 2)
 
 
 def random_plate(dice: Dice, glyph_px: float, kinds: Kinds) -> tuple[PlateArt, Alphabet]:

@@ -182,7 +182,7 @@ def worn_ink(ink: Mask, dice: Dice, look: Look) -> Mask:
         return ink
     grid = dice.random.uniform(0, 1, (5, 24)).astype(np.float32)
     patches = cv2.resize(grid, (ink.shape[1], ink.shape[0]), interpolation=cv2.INTER_CUBIC)
-    keep = np.clip((patches - dice.between(0.0, 0.22)) * 5, 0.35, 1)
+    keep = np.clip((patches - dice.between(0.0, 0.12)) * 5, 0.45, 1)
     return np.asarray((ink * keep).astype(np.uint8))
 
 
