@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tiny_engines import parrot
 from streamdet.config.assemble import assemble
 from streamdet.config.validation import read_options
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.sources import hardware
 
 FRAMES = 40
 
@@ -127,3 +129,34 @@ def test_an_engine_does_without_a_gpu_that_does_not_start(
         pipeline_of(tmp_path, pictures, 10.0).run()
     assert FRAMES == len(records(tmp_path))
     assert "parrot does without GPU 1" in caplog.text
+
+
+def test_a_source_asks_the_pipeline_on_which_gpu_its_pictures_are_wanted(
+    tmp_path: Path, machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+):
+    machine(devices=2)
+    clips = [tmp_path / f"{name}.mp4" for name in "ab"]
+    for clip in clips:
+        clip.write_bytes(hardware._clip(av))
+    values = {
+        "streams": {clip.stem: {"source": str(clip)} for clip in clips},
+        "detect": {"engine": str(parrot(tmp_path / "parrot")), "backend": "tensorrt"},
+    }
+    pipeline = assemble(read_options(None, lambda _: values))
+    sources = [pipeline._roads[name].stream.source for name in "ab"]
+    assert [None, None] == [source.place() for source in sources], "no kernels here that could read them there"
+    pipeline._roads["a"].stream.detectors[0].takes_surfaces = True
+    assert [0, 1] == [source.place() for source in sources]
+    pipeline._on_end(pipeline._roads["a"])
+    assert 0 == pipeline.place("c", pipeline._roads["b"].stream.detectors)
+
+
+def test_on_the_cpu_pictures_are_wanted_on_the_host(tmp_path: Path):
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(hardware._clip(av))
+    engine = str(parrot(tmp_path / "parrot"))
+    values = {"streams": {"a": {"source": str(clip)}}, "detect": {"engine": engine, "backend": "onnx-cpu"}}
+    pipeline = assemble(read_options(None, lambda _: values))
+    assert None is pipeline._roads["a"].stream.source.place()
+    pipeline.run()
+    assert 1 == pipeline.meter.value("streamdet_stream_decoder", stream="a", decoder="cpu")

@@ -165,3 +165,7 @@ def test_every_verb_of_the_plan_is_there() -> None:
     names = {command.name or command.callback.__name__ for command in app().registered_commands}
     assert {"run", "check", "doctor", "bench"} <= names
     assert {"engine", "eval"} == {group.name for group in app().registered_groups}
+
+
+def test_a_place_to_decode_that_does_not_exist_or_is_not_here_is_refused(tmp_path: Path) -> None:
+    assert "'auto', 'cpu' or 'cuda'" in refused(2, "run", "--source", BARS, "--decode", "gpu")
