@@ -63,7 +63,7 @@ def export(
         name,
         shelf=shelf,
         precisions=_files(precision),
-        data=_data(run, data, score_on),
+        data=_labelled(run, data, score_on),
         score=score,
         most_points=most_loss,
         licence=licence,
@@ -92,7 +92,7 @@ def _files(told: str) -> tuple[Precision, ...]:
     return tuple(dict.fromkeys(file for word in words for file in _MORE[word]))
 
 
-def _data(run: Path, data: str | None, score_on: str | None) -> RunData:
+def _labelled(run: Path, data: str | None, score_on: str | None) -> RunData:
     """The run's own pictures, but for what is named."""
     from dataclasses import replace
 
@@ -102,7 +102,7 @@ def _data(run: Path, data: str | None, score_on: str | None) -> RunData:
     own = RunData()
     if data is None or score_on is None:
         try:
-            own = _own_data(run if run.is_dir() else run.parent)
+            own = _own_pictures(run if run.is_dir() else run.parent)
         except StreamdetError as error:
             say(f"[yellow]note[/]: the run's own pictures cannot be used: {error.what}")
     if data is not None:
@@ -114,7 +114,7 @@ def _data(run: Path, data: str | None, score_on: str | None) -> RunData:
     return own
 
 
-def _own_data(folder: Path) -> RunData:
+def _own_pictures(folder: Path) -> RunData:
     """What the run's configuration names."""
     from streamdet.config.strict_yaml import load
     from streamdet.config.validation import validated
