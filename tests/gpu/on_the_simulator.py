@@ -32,10 +32,12 @@ from streamdet.infer.detector import EngineDetector, EngineWorker, load_detector
 from streamdet.infer.gpu_input import GpuWarp
 from streamdet.infer.preprocess import Warp
 from streamdet.infer.shelf import open_engine
-from streamdet.pipeline.pipeline import Pipeline
+from streamdet.manifest import Nms
+from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
 from streamdet.testing import ListSink
 
+one_at_a_time = threading.Lock()
 FORMATS = ("nv12", "p010", "yuv420p", "rgb24", "gray")
 
 
@@ -55,9 +57,14 @@ class Kernel:
 
         def queue(*arguments: Any) -> None:
             assert 0 == self._driver._ready(stream.handle), "the stream is of the GPU that is current"
-            self._driver.enqueue(stream.handle, lambda: self._simulated[grid, block](*arguments))
+            self._driver.enqueue(stream.handle, lambda: self.simulate(grid, block, *arguments))
 
         return queue
+
+    def simulate(self, grid: Any, block: Any, *arguments: Any) -> None:
+        """One at a time: the simulator knows one kernel only."""
+        with one_at_a_time:
+            self._simulated[grid, block](*arguments)
 
 
 class Immediately(Kernel):
@@ -69,9 +76,9 @@ class Immediately(Kernel):
         def run(*arguments: Any) -> None:
             capturing = self._driver.streams[stream.handle].capturing
             if capturing is None:
-                self._simulated[grid, block](*arguments)
+                self.simulate(grid, block, *arguments)
             else:
-                capturing.append(lambda: self._simulated[grid, block](*arguments))
+                capturing.append(lambda: self.simulate(grid, block, *arguments))
 
         return run
 
@@ -103,7 +110,7 @@ def bench(machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
-    return parrot(tmp_path / "parrot")
+    return parrot(tmp_path / "parrot", n_candidates=16, nms=Nms(candidates=16, max_detections=8))
 
 
 @pytest.fixture(params=["tensorrt", "onnx-cuda"])
@@ -360,7 +367,7 @@ def test_a_run_decodes_prepares_and_infers_on_the_gpu_and_gives_every_surface_ba
     detector = load_detector(engine, "tensorrt", all_gpus=True)
     assert ((0, 1), True) == (detector.gpus, detector.takes_surfaces)
     sink = Pixels()
-    pipeline = Pipeline([ListSink("other"), sink], cores=2)
+    pipeline = Pipeline([ListSink("other"), sink], cores=2, limits=Limits(inference_deadline_s=100.0))
     source = DecodesOnGpu(bench.driver, 12, limit)
     source.place = lambda: pipeline.place("s", [detector])
     pipeline.add("s", Stream(source, (detector,)))

@@ -22,6 +22,7 @@ from streamdet.sources.options import SourceOptions
 from streamdet.sources.planes import Orientation
 from streamdet.sources.reader import Reader
 from streamdet.sources.surfaces import Surfaces
+from streamdet.testing import check_source
 
 FRAMES, GPU = 40, 1
 
@@ -215,3 +216,8 @@ def test_without_an_engine_there_pictures_come_to_the_host(clip: Path, decoder: 
     source.place = lambda: None
     assert {None} == {frame.picture.device for frame in frames_of(source)}
     assert [None] == decoder.opened_on
+
+
+def test_such_a_source_keeps_the_contract_of_sources(clip: Path, decoder: Decoder):
+    check_source(lambda: source_of(clip))
+    assert {GPU} == set(decoder.opened_on)
