@@ -24,7 +24,7 @@ class Feed:
     position: int  # which of the stream's detectors this batcher is
     room: int  # frames that the stream may have in flight
     inlet: Inlet | None  # only at the stream's first detector; the others are handed tickets
-    gpu: int | None = None  # where its newest picture lies
+    gpu: int | None = None  # where its pictures lie, save those that found no room there
     tickets: deque[Ticket] = field(default_factory=deque)
     turn: float = 0.0  # stride scheduling: the smallest goes first
 
@@ -93,7 +93,8 @@ class Batcher:
             self._notify_of(feed, ticket.frame)
 
     def _notify_of(self, feed: Feed, frame: Frame) -> None:
-        feed.gpu = frame.picture.device
+        if frame.picture.device is not None:
+            feed.gpu = frame.picture.device
         if feed.gpu is None or len(self._gpus) < 2:
             self._changed.notify()
         else:  # not every worker may take it

@@ -153,6 +153,42 @@ def test_each_picture_is_looked_at_on_the_gpu_that_it_lies_on():
     assert 0 == sum(source.leases for source in sources)
 
 
+def test_a_stream_with_a_few_pictures_on_the_host_keeps_its_gpu():
+    class NowAndThen(Decoded):
+        def read(self) -> Frame:
+            home, self._gpu = self._gpu, None if self._index % 3 == 0 else self._gpu
+            try:
+                return super().read()
+            finally:
+                self._gpu = home
+
+    detector, sink = OnGpus((0, 1)), ListSink()
+    pipeline = Pipeline([sink], cores=2)
+    for number in range(2):
+        source = NowAndThen(f"s{number}", 60)
+        source.place = lambda number=number: number
+        pipeline.add(source.name, Stream(source, (detector,)))
+    assert 0 == pipeline.run().exit_code
+    assert {(0, 0), (1, 1)} == {pair for pair in detector.seen if pair[1] is not None}
+    assert 120 == len(sink.results)
+
+
+def test_where_a_stream_is_decoded_is_told_anew_after_each_connection():
+    class Falls(SyntheticSource):
+        """On the GPU first, after the loss on the CPU."""
+
+        @property
+        def decoder(self) -> str:
+            return "cuda:1" if self.opens == 1 else "cpu"
+
+    with ManualClock() as clock:
+        pipeline = Pipeline([ListSink()], clock=clock)
+        pipeline.add("s", Stream(Falls("s", 20, live=True, lose_at={10: "stalled"}), (FakeDetector(),), max_frames=15))
+        pipeline.run()
+    told = [pipeline.meter.value("streamdet_stream_decoder", stream="s", decoder=name) for name in ("cuda:1", "cpu")]
+    assert [0, 1] == told
+
+
 def test_pictures_on_the_host_are_taken_by_whichever_gpu_is_free():
     def slow_on_the_first(gpu: int, what: str) -> None:
         time.sleep(0.02 if gpu == 0 and what == "detect" else 0.001)
