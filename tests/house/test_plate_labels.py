@@ -73,7 +73,7 @@ def test_an_ignored_plate_is_not_one_that_is_labelled() -> None:
     for row in rows("readings.csv"):
         labelled.setdefault(row["file"], []).append([float(row[side]) for side in BOX])
     for row in rows("ignore.csv"):
-        assert row["reason"] in {"far", "blurred", "dark", "occluded", "cut", "uncertain"}, row
+        assert row["reason"] in {"far", "blurred", "dark", "glare", "occluded", "cut", "uncertain"}, row
         x1, y1, x2, y2 = (float(row[side]) for side in BOX)
         for a1, b1, a2, b2 in labelled.get(row["file"], []):
             assert min(x2, a2) <= max(x1, a1) or min(y2, b2) <= max(y1, b1), row
