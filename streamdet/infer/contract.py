@@ -24,6 +24,8 @@ class Session(Protocol):
         keypoints f32 [n, D, P, 3], masks f32 [n, D, h, w]   where the manifest names them
         converged bool [n], truncated i32 [n]                where the manifest names them
 
+    One on a GPU may be a session.GpuSession, which also takes pictures that were prepared there.
+
     Rows beyond count are zero. A failure raises InferenceFailed and leaves the session usable or closed, never wrong.
     """
 
