@@ -237,9 +237,10 @@ def print_compared(rows: list[Row]) -> None:
         ours, theirs = sides["ours", budget], sides["peer", budget]
         both = [_mean([row.map50_95 for row in side]) for side in (ours, theirs)]
         rates = [_mean([row.rate for row in side]) for side in (ours, theirs)]
+        faster = "-" if math.isnan(sum(rates)) else f"{rates[0]:.1f} / {rates[1]:.1f} = {rates[0] / rates[1]:.2f}"
         print(
             f"| {budget} | {_share(both[0])} | {len(ours)} | {_share(both[1])} | {len(theirs)} "
-            f"| {_share(both[0] - both[1])} | {rates[0]:.1f} / {rates[1]:.1f} = {rates[0] / rates[1]:.2f} |"
+            f"| {_share(both[0] - both[1])} | {faster} |"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from streamdet.datasets.samples import DataSet
-from streamdet.errors import ConfigError, StreamdetError
+from streamdet.errors import ModelRefused, StreamdetError
 from streamdet.evaluation.answers import Progress
 from streamdet.evaluation.detections import DetectionScores, score_detections
 from streamdet.evaluation.predictors import EnginePredictor
@@ -18,27 +18,32 @@ from streamdet.infer.shelf import Engine
 from streamdet.manifest import Precision
 
 MOST_POINTS = 1.0  # of mAP50-95 × 100
+_LEAST_TO_JUDGE_BY = 0.05
 
 ProgressOf = Callable[[str], Progress | None]  # told which file on which runtime is scored
 
 
 @dataclass
 class AccuracyJudge:
-    """A judge for `graft.gate.add_file`: scores a candidate on every runtime here against the engine's fp32 file."""
+    """A judge for `graft.gate.add_file`: scores one engine's candidates on every runtime here against its fp32 file."""
 
     data_set: DataSet
     most_points: float = MOST_POINTS
     progress: ProgressOf = lambda _: None
+    reference: DetectionScores | None = None  # of the fp32 file; scored by the first call where it is not given
     scores: dict[str, DetectionScores] = field(default_factory=dict)  # label → all figures, as they come
 
     def __call__(self, candidate: Engine, precision: Precision) -> CheckReport:
         """One row per runtime: `agrees` where it loses no more than may be lost."""
-        reference = self._score(candidate, "onnx-cpu", "fp32")
-        if not reference.map50_95 > 0:
-            raise ConfigError(
-                "on these pictures the engine's fp32 file finds nothing: they cannot tell what a precision costs",
+        reference = self.reference or self._score(candidate, "onnx-cpu", "fp32")
+        self.reference = reference
+        if not reference.map50_95 >= _LEAST_TO_JUDGE_BY:
+            raise ModelRefused(
+                f"the engine finds too little to tell what {precision} costs",
                 where=self.data_set.name,
-                got=f"mAP50-95 {reference.map50_95:.3f} over {reference.pictures} pictures",
+                expected=f"mAP50-95 of at least {_LEAST_TO_JUDGE_BY} with the fp32 file",
+                got=f"{reference.map50_95:.3f} over {reference.pictures} pictures",
+                hint="are these the right pictures? or train it further",
             )
         rows = []
         for place in available():

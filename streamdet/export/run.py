@@ -75,6 +75,11 @@ def export_run(
     by whether it finds the same.
     """
     refuse_name(shelf, name, replace_existing)
+    if not (data.calibrate_on or data.score_on) and any(one.startswith("int8") for one in precisions):
+        raise ConfigError(
+            "int8 needs pictures like those of the deployment: ranges are counted on them",
+            hint="the run's own are not there; name others with --data",
+        )
     trained = load_trained(run)
     folder = run if run.is_dir() else run.parent
     reference = None
@@ -88,7 +93,10 @@ def export_run(
         if data.score_on is not None and reference is not None:
             scores = _scored(engine, data.score_on, reference, progress)
             engine = _with_scores(engine, scores, reference)
-        files = {one: _add(engine, one, data, most_points, progress) for one in precisions}
+        judge = None
+        if data.score_on is not None:
+            judge = AccuracyJudge(data.score_on, most_points, progress, scores)
+        files = {one: _add(engine, one, data, judge) for one in precisions}
         engine = _described(aside / name, folder)
         swap_in(aside / name, shelf / name)
     finally:
@@ -158,11 +166,7 @@ def _with_scores(engine: Engine, scores: DetectionScores, reference: DetectionSc
 
 
 def _add(
-    engine: Engine,
-    precision: Precision,
-    data: RunData,
-    most_points: float,
-    progress: Callable[[str], Progress | None],
+    engine: Engine, precision: Precision, data: RunData, judge: AccuracyJudge | None
 ) -> CheckReport | ModelRefused:
     """One more file, or why not."""
     pictures = None
@@ -173,7 +177,6 @@ def _add(
                 f"{precision} needs pictures", hint="the run's own are not there; give others with --data"
             )
         pictures = laid_out(source, engine.manifest.input, _CALIBRATED_ON)
-    judge = None if data.score_on is None else AccuracyJudge(data.score_on, most_points, progress)
     current = open_engine(engine.folder)
     assert isinstance(current, Engine)
     try:

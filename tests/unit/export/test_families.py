@@ -37,7 +37,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     model = learnt_by_heart(request.param)
     scores = score_detections(TorchPredictor(model, SIZE, CLASSES), DATA)
     shelf: Path = tmp_path_factory.mktemp("shelf")
-    exported = export_model(model, name="by-heart", shelf=shelf, size=SIZE, classes=CLASSES, pictures=DATA)
+    exported = export_model(model.train(), name="by-heart", shelf=shelf, size=SIZE, classes=CLASSES, pictures=DATA)
     yield Made(request.param, model, scores, exported)
     torch.set_num_threads(threads)
 
@@ -68,6 +68,11 @@ def test_the_check_is_green_and_tensorrt_would_take_it(made: Made):
     assert report.passed, [row for row in report.rows if row.verdict in ("differs", "fails")]
     assert () == made.exported.findings
     assert {"onnx-cpu", "openvino"} <= set(made.exported.manifest.files[0].proven_on)
+
+
+def test_a_model_in_training_stays_in_training(made: Made):
+    assert made.model.training
+    assert all(parameter.requires_grad for parameter in made.model.parameters())
 
 
 def test_any_batch_is_taken(made: Made):
