@@ -64,7 +64,7 @@ def assign(points: Points, scores: Tensor, xyxy: Tensor, targets: Targets, how: 
 
     best = metric.topk(min(how.best, count), dim=2)
     chosen = torch.zeros_like(candidate).scatter_(2, best.indices, best.values > 0)
-    chosen = _settle(chosen, overlap)
+    chosen, owner = _settle(chosen, overlap)
 
     metric = metric * chosen
     highest = metric.amax(2, keepdim=True).clamp(min=1e-30)
@@ -72,7 +72,7 @@ def assign(points: Points, scores: Tensor, xyxy: Tensor, targets: Targets, how: 
     quality = (metric / highest * reach).amax(1)  # [B, N]: at most one row is not 0
     positive = chosen.any(1)
     hidden = (inside & (targets.ignored & (targets.class_id >= 0))[..., None]).any(1)
-    return Assignment(chosen.to(torch.uint8).argmax(1), positive, quality, positive | ~hidden)
+    return Assignment(owner * positive, positive, quality, positive | ~hidden)
 
 
 def _inside(points: Points, xyxy: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,8 +92,8 @@ def _fit(points: Points, offset: Tensor, targets: Targets, overlap: Tensor, how:
     return torch.maximum(overlap, closeness * how.cold_overlap) ** how.overlap_power
 
 
-def _settle(chosen: Tensor, overlap: Tensor) -> Tensor:
-    """A point chosen by several objects goes to the one that it overlaps most; [B, M, N] both ways."""
+def _settle(chosen: Tensor, overlap: Tensor) -> tuple[Tensor, Tensor]:
+    """A point chosen by several objects goes to the one it overlaps most: [B, M, N] → the same, and whose [B, N]."""
     claim = torch.where(chosen, overlap, -1.0)
-    winner = torch.zeros_like(chosen).scatter_(1, claim.argmax(1, keepdim=True), True)
-    return chosen & winner
+    owner = claim.argmax(1)
+    return chosen & torch.zeros_like(chosen).scatter_(1, owner[:, None], True), owner
