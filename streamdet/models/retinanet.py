@@ -32,7 +32,7 @@ class RetinaNetOptions(BaseModel):
     last_level: int = Field(6, ge=5, le=7, description="Coarsest level looked at.")
     channels: int = Field(96, ge=8, description="Channels of pyramid and head; 256 in the paper.")
     head_convs: int = Field(2, ge=1, le=8, description="Convolutions in each branch of the head; 4 in the paper.")
-    anchor_scale: float = Field(2.5, gt=0, description="Size of a level's smallest anchor, in strides; 4 in the paper.")
+    anchor_scale: float = Field(2.0, gt=0, description="Size of a level's smallest anchor, in strides; 4 in the paper.")
     anchor_steps: int = Field(3, ge=1, description="Anchor sizes per level; the next level's begin at twice the size.")
     anchor_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), description="Height to width of the anchors.")
     background_below: float = Field(0.4, ge=0, le=1, description="An anchor that overlaps less is background.")
