@@ -33,7 +33,10 @@ def accelerator(gpu: int | None = None) -> HWAccel:
     options: dict[str, object] = {"primary_ctx": "1"}
     if gpu is None:
         return HWAccel("cuda", allow_software_fallback=True, options=options)
-    return HWAccel("cuda", device=str(gpu), allow_software_fallback=True, options=options, is_hw_owned=True)
+    try:
+        return HWAccel("cuda", device=str(gpu), allow_software_fallback=True, options=options, is_hw_owned=True)
+    except TypeError:  # an older PyAV cannot leave pictures there
+        return HWAccel("cuda", device=str(gpu), allow_software_fallback=True, options=options)
 
 
 def give_up(gpu: int | None, reason: str) -> None:

@@ -81,3 +81,20 @@ def test_the_probe_believes_the_gpu_only_where_its_pictures_are_those_of_softwar
         lambda av, clip, gpu: ([luma + np.uint8(gpu is not None) for luma in lumas(av, clip, None)[0]], True),
     )
     assert "other pictures" in (probe() or "")
+
+
+def test_pictures_stay_on_the_gpu_that_is_named_in_the_context_that_all_share():
+    assert {"primary_ctx": "1"} == hardware.accelerator().options
+    assert (False, 0) == (hardware.accelerator().is_hw_owned, hardware.accelerator().device_id)
+    there = hardware.accelerator(1)
+    assert (True, 1, {"primary_ctx": "1"}) == (there.is_hw_owned, there.device_id, there.options)
+
+
+def test_an_older_pyav_brings_pictures_to_the_host(monkeypatch: pytest.MonkeyPatch):
+    real = av.codec.hwaccel.HWAccel
+
+    def older(device_type, device=None, allow_software_fallback=True, options=None, flags=None):  # type: ignore[no-untyped-def]
+        return real(device_type, device, allow_software_fallback, options, flags)
+
+    monkeypatch.setattr("av.codec.hwaccel.HWAccel", older)
+    assert (False, 1) == (hardware.accelerator(1).is_hw_owned, hardware.accelerator(1).device_id)
