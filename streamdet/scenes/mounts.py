@@ -11,6 +11,7 @@ import numpy.typing as npt
 from streamdet.scenes.alphabets import CHARACTERS, Alphabet, Mask
 from streamdet.scenes.dice import Dice
 from streamdet.scenes.lettering import lay, small_print
+from streamdet.scenes.plate_parts import poured
 from streamdet.scenes.poses import Corners, flat_corners
 from streamdet.scenes.truth import Bgr
 
@@ -47,8 +48,7 @@ def _body(shape: tuple[int, int], dice: Dice) -> Bgr:
     height, width = shape
     colour = dice.random.uniform(0, 255, 3) if dice.chance(0.25) else np.array(dice.pick(_BODIES), np.float64)
     colour = colour + dice.random.standard_normal(3) * 12
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = _falling(colour, height, (dice.between(0.7, 1.35), dice.between(0.5, 1.1)))[:, None]
+    canvas = poured(_falling(colour, height, (dice.between(0.7, 1.35), dice.between(0.5, 1.1))), width)
     for _ in range(dice.whole(0, 3)):
         y = round(dice.between(0, height - 1))
         end = round(y + dice.normal(height * 0.04))
@@ -60,9 +60,9 @@ def _body(shape: tuple[int, int], dice: Dice) -> Bgr:
     return canvas
 
 
-def _falling(colour: npt.NDArray[np.float64], rows: int, span: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def _falling(colour: npt.NDArray[np.float64], rows: int, span: tuple[float, float]) -> npt.NDArray[np.float64]:
     """[rows, 3]: the colour, its strength running from one end of the span to the other."""
-    return np.clip(colour * np.linspace(*span, rows)[:, None], 0, 255).astype(np.uint8)
+    return np.asarray(colour * np.linspace(*span, rows)[:, None], np.float64)
 
 
 def _grille(canvas: Bgr, dice: Dice) -> None:
@@ -82,7 +82,9 @@ def _recess(canvas: Bgr, box: tuple[int, int, int, int], dice: Dice) -> None:
     across, down = round(height * dice.between(0.1, 0.5)), round(height * dice.between(0.08, 0.5))
     hollow = canvas[max(y - down, 0) : y + height + down, max(x - across, 0) : x + width + across]
     colour = hollow[0, 0].astype(np.float64)
-    hollow[:] = _falling(colour, len(hollow), (dice.between(0.25, 0.8), dice.between(0.5, 1.1)))[:, None]
+    hollow[:] = poured(
+        _falling(colour, len(hollow), (dice.between(0.25, 0.8), dice.between(0.5, 1.1))), hollow.shape[1]
+    )
     if dice.chance(0.3):
         radius = max(round(height * dice.between(0.05, 0.14)), 1)
         for share in (0.3, 0.7):

@@ -12,6 +12,7 @@ from streamdet.scenes.dice import Dice
 from streamdet.scenes.glyph_styles import STYLES
 from streamdet.scenes.lettering import lay, small_print
 from streamdet.scenes.mounts import Mounted, mount
+from streamdet.scenes.plate_parts import poured
 from streamdet.scenes.truth import Bgr
 
 
@@ -34,11 +35,8 @@ def random_words(dice: Dice, height: int, letters: tuple[int, int] = (2, 14)) ->
 
 
 def _ground(size: tuple[int, int], dice: Dice) -> Bgr:
-    canvas = np.empty((size[1], size[0], 3), np.uint8)
     colour = dice.random.uniform(0, 255, 3) if dice.chance(0.6) else np.full(3, dice.between(10, 245))
-    strength = np.linspace(dice.between(0.7, 1.2), dice.between(0.6, 1.1), size[1])
-    canvas[:] = np.minimum(colour * strength[:, None], 255)[:, None]
-    return canvas
+    return poured(colour * np.linspace(dice.between(0.7, 1.2), dice.between(0.6, 1.1), size[1])[:, None], size[0])
 
 
 def _contrast(canvas: Bgr, dice: Dice) -> list[float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from streamdet.plate_formats import PlateFormat, Rgb
 from streamdet.scenes.alphabets import CHARACTERS, Alphabet, Mask
@@ -48,13 +49,18 @@ def ground(plate: PlateFormat, size: tuple[int, int], dice: Dice, look: Look) ->
     rows = np.broadcast_to(colour, (height, 3))
     if plate.ground_top is not None:
         rows = rows + (np.array(plate.ground_top[::-1]) - colour) * np.linspace(1, 0, height)[:, None]
-    face = np.empty((height, width, 3), np.uint8)
-    face[:] = np.clip(rows, 0, 255)[:, None]
+    face = poured(rows, width)
     if plate.headings and dice.chance(0.6 * look.variety):
         hills = dice.random.standard_normal((3, 5, 3), np.float32) * dice.between(2, 12)
         hills += dice.random.standard_normal((3, 5, 1), np.float32) * dice.between(2, 16)
         cv2.add(face, cv2.resize(hills, size, interpolation=cv2.INTER_LINEAR), dst=face, dtype=cv2.CV_8U)
     return face
+
+
+def poured(rows: npt.NDArray[np.float64], width: int) -> Bgr:
+    """A sheet [h, width, 3] whose rows have those colours [h, 3]."""
+    column = np.clip(rows, 0, 255).astype(np.uint8)[:, None]
+    return np.asarray(cv2.resize(column, (width, len(rows)), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def recoloured(plate: PlateFormat, dice: Dice) -> PlateFormat:
