@@ -82,7 +82,7 @@ def hash_of(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def hash_of_data(data_set: DataSet) -> str:
+def hash_of_labels(data_set: DataSet) -> str:
     """A short name for the labels: pictures in order, classes and boxes."""
     digest = hashlib.sha256(repr(data_set.classes).encode())
     for entry in data_set.entries:

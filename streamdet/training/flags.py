@@ -16,6 +16,11 @@ _TESTED = ("test", "testing")
 DEFAULT_MODEL = "yolo-n"
 # A budget that suits a few hundred pictures where none is said: each is seen often, but not endlessly.
 _EPOCHS, _LEAST_STEPS = 150.0, 3000
+_OPTIMISERS: Mapping[str, Mapping[str, Any]] = {
+    "yolo": {"kind": "muon", "rate": 4e-3, "weight_decay": 0.05, "momentum": 0.95, "vector_rate_ratio": 5.0},
+    "retinanet": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+    "faster_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+}
 
 
 def with_flags(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,13 +30,13 @@ def with_flags(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
         if name in flags:
             merged[name] = flags[name]
     if "data" in flags:
-        merged["data"] = data_of(flags["data"])
+        merged["data"] = parts_of(flags["data"])
     if flags.get("skip_bad") and isinstance(merged.get("data"), Mapping):
         merged["data"] = {**merged["data"], "skip_bad": True}
     if "model" in flags or "model" not in merged:
-        merged["model"] = quick_options(flags.get("model", DEFAULT_MODEL)).model_dump(exclude_defaults=True) | {
-            "family": quick_options(flags.get("model", DEFAULT_MODEL)).family
-        }
+        merged["model"] = quick_options(flags.get("model", DEFAULT_MODEL))
+    if not values:
+        merged["optimiser"] = _OPTIMISERS[merged["model"].family]
     if "max_pictures" in flags:
         merged["pictures"] = flags["max_pictures"]
         merged.pop("epochs", None)
@@ -41,7 +46,7 @@ def with_flags(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def data_of(text: str) -> dict[str, DataSpec]:
+def parts_of(text: str) -> dict[str, DataSpec]:
     """A folder → which of its splits are for what; one without splits is divided later."""
     given = DataSpec.parse(text)
     parts = splits_of(given)

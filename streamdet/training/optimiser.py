@@ -25,6 +25,9 @@ class OptimiserOptions(BaseModel):
     )
     momentum: Annotated[float, Field(ge=0, lt=1, description="Of SGD and Muon; AdamW's first beta.")] = 0.9
     weight_decay: Annotated[float, Field(ge=0, description="On weights only: never on norms and biases.")] = 5e-4
+    vector_rate_ratio: Annotated[
+        float, Field(gt=0, description="The rate of norms and biases, as a multiple of that of the weights.")
+    ] = 1.0
     clip_norm: Annotated[float, Field(gt=0, description="Gradients longer than this are shortened to it.")] = 10.0
     warm_up_share: Annotated[float, Field(ge=0, lt=1, description="Of a phase's steps: the rate rises from 0.")] = 0.05
     warm_up_steps: Annotated[int, Field(ge=0, description="The rise takes no more steps than this.")] = 1000
@@ -38,8 +41,12 @@ def build_optimiser(model: nn.Module, options: OptimiserOptions) -> torch.optim.
     """Over what learns in this phase: weights decay, norms and biases do not."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
-        {"params": [each for each in learning if each.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [each for each in learning if each.ndim <= 1], "weight_decay": 0.0},
+        {"params": [each for each in learning if each.ndim > 1], "weight_decay": options.weight_decay, "ratio": 1.0},
+        {
+            "params": [each for each in learning if each.ndim <= 1],
+            "weight_decay": 0.0,
+            "ratio": options.vector_rate_ratio,
+        },
     ]
     if options.kind == "muon":
         hidden = {id(weight) for weight in _hidden_matrices(model)}
@@ -77,7 +84,7 @@ def take_step(optimiser: torch.optim.Optimizer, rate: float, clip_norm: float) -
     # A broken norm would turn every gradient into NaN here; they are thrown away anyway.
     torch._foreach_mul_(gradients, (clip_norm / (norm + 1e-6)).clamp(max=1.0))
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("ratio", 1.0)  # not known to checkpoints of earlier versions
     optimiser.found_inf = broken.float()  # type: ignore[attr-defined] # how torch's own gradient scaler says it
     optimiser.step()
     return norm, broken

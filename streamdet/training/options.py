@@ -135,5 +135,8 @@ class TrainOptions(_Section):
         return width, height
 
     def learnt_from(self) -> dict[str, Any]:
-        """What decides the result: all but how fast it is computed and how often it is saved."""
-        return self.model_dump(mode="json", exclude={"workers", "threads", "checkpoint_s"})
+        """What decides the result: all but how fast it is computed and how often it is saved.
+
+        Without what is as ever, so that an option that is new in this version changes nothing.
+        """
+        return self.model_dump(mode="json", exclude={"workers", "threads", "checkpoint_s"}, exclude_defaults=True)

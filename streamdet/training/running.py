@@ -24,7 +24,7 @@ from streamdet.training.augment.augmenter import Augmenter
 from streamdet.training.augment.options import AugmentOptions
 from streamdet.training.batches import Samples
 from streamdet.training.card import write_card
-from streamdet.training.checkpoint import Progress, hash_of_data
+from streamdet.training.checkpoint import Progress, hash_of_labels
 from streamdet.training.distributed import Ranks, joined
 from streamdet.training.hardware import hardware_for
 from streamdet.training.labelled import DataSets, examined, open_all
@@ -116,7 +116,7 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks
         )
 
     pictures, judged = len(data.train.entries), len(data.valid.entries)
-    return Task(model, pictures, judged, samples, judge, keep, hash_of_data(data.train))
+    return Task(model, pictures, judged, samples, judge, keep, hash_of_labels(data.train))
 
 
 def calmed(options: TrainOptions) -> AugmentOptions:

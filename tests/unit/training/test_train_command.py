@@ -209,11 +209,11 @@ def test_bad_pictures_are_refused_or_left_out_and_listed(pictures: Path, tmp_pat
 
 
 def test_a_folder_without_splits_is_divided_the_same_way_every_time(pictures: Path) -> None:
-    from streamdet.training.flags import data_of
+    from streamdet.training.flags import parts_of
     from streamdet.training.labelled import open_all
     from streamdet.training.options import DataOptions
 
-    only = DataOptions.model_validate(data_of(f"{pictures}:train"))
+    only = DataOptions.model_validate(parts_of(f"{pictures}:train"))
     first, second = open_all(only), open_all(only)
     keys = [[entry.key for entry in each.entries] for each in (first.train, first.valid, second.valid)]
     assert (19, 5) == (len(keys[0]), len(keys[1]))
