@@ -109,11 +109,14 @@ def gpu_letterbox(engine_input: EngineInput, session: Session) -> GpuLetterbox |
     """Where the session is on a GPU that can prepare its own input; otherwise None, and why is said once."""
     if not isinstance(session, GpuSession):
         return None
-    try:
-        with numba_failures("letterbox"):
-            return GpuLetterbox(engine_input, session)
-    except (MissingExtra, InferenceFailed) as error:
-        if error.line not in _told:
-            _told.add(error.line)
-            _log.warning("pictures are prepared on the CPU: %s", error.line)
-        return None
+    reason = why_not_on_the_gpu()
+    if reason is None:
+        try:
+            with numba_failures("letterbox"):
+                return GpuLetterbox(engine_input, session)
+        except InferenceFailed as error:
+            reason = error.line
+    if reason not in _told:
+        _told.add(reason)
+        _log.warning("pictures are prepared on the CPU: %s", reason)
+    return None

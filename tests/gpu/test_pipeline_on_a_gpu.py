@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ from tiny_engines import parrot
 
 from streamdet.config.assemble import assemble
 from streamdet.config.validation import read_options
+from streamdet.infer import gpu_input
+from streamdet.infer.detector import load_detector
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.sources import hardware
 
@@ -160,3 +163,26 @@ def test_on_the_cpu_pictures_are_wanted_on_the_host(tmp_path: Path):
     assert None is pipeline._roads["a"].stream.source.place()
     pipeline.run()
     assert 1 == pipeline.meter.value("streamdet_stream_decoder", stream="a", decoder="cpu")
+
+
+@pytest.mark.parametrize("numba", ["without a driver of its own", "not installed"])
+def test_without_kernels_for_the_gpu_the_cpu_prepares_pictures_and_it_is_said_once(
+    numba: str,
+    tmp_path: Path,
+    machine: MakeMachine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    machine()
+    monkeypatch.setattr(gpu_input, "_told", set())
+    if numba == "not installed":
+        monkeypatch.setitem(sys.modules, "numba", None)
+        monkeypatch.setitem(sys.modules, "numba.cuda", None)
+    with caplog.at_level(logging.WARNING):
+        detector = load_detector(parrot(tmp_path / "parrot"), "tensorrt")
+        for _ in range(2):
+            detector.worker().close()
+    assert not detector.takes_surfaces
+    assert 1 == caplog.text.count("pictures are prepared on the CPU: ")
+    assert 0 == len(detector(np.zeros((9, 9, 3), np.uint8)))
+    detector.close()
