@@ -20,7 +20,7 @@ from streamdet.sources import hardware, reader, surfaces
 from streamdet.sources.file import FileSource
 from streamdet.sources.options import SourceOptions
 from streamdet.sources.planes import Orientation
-from streamdet.sources.reader import Reader
+from streamdet.sources.reader import Access, Reader
 from streamdet.sources.surfaces import Surfaces
 from streamdet.testing import check_source
 
@@ -221,3 +221,18 @@ def test_without_an_engine_there_pictures_come_to_the_host(clip: Path, decoder: 
 def test_such_a_source_keeps_the_contract_of_sources(clip: Path, decoder: Decoder):
     check_source(lambda: source_of(clip))
     assert {GPU} == set(decoder.opened_on)
+
+
+def test_a_live_stream_whose_gpu_breaks_down_is_lost_and_comes_back_in_software(clip: Path, decoder: Decoder):
+    access = Access(f"file:{clip}", "camera", remote=True, decode="auto", place=lambda: GPU)
+    decoder.fails_after = 5
+    first = Reader(access)
+    with pytest.raises(SourceLost, match="16 times in a row") as raised:
+        list(iter(first.next, None))
+    first.close()
+    assert "codec" == raised.value.cause
+    again = Reader(access)
+    assert again.next() is not None
+    assert "cpu" == again.decoder
+    again.close()
+    assert [GPU] == decoder.opened_on
