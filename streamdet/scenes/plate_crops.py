@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -86,13 +86,17 @@ class View:
     glyph_px: float
     severity: float
     blur: float = 1.0  # times what the severity has of it
+    upright: bool = False  # cut by an upright box: what is left of the tilt, the reader sees
 
 
 def plate_crop(seed: int, index: int, options: CropOptions | None = None) -> Crop:
     """Crop `index` of that seed."""
     options = options or CropOptions()
     dice = Dice.of(seed, index, _SALT)
-    view = View(random_pose(dice, options.severity), dice.log_between(*options.glyph_px), options.severity)
+    pose, upright = random_pose(dice, options.severity), dice.chance(options.upright_share)
+    if upright:
+        pose = replace(pose, roll=max(-20.0, min(pose.roll + dice.normal(6), 20.0)))
+    view = View(pose, dice.log_between(*options.glyph_px), options.severity, upright=upright)
     return cut(random_subject(dice, view.glyph_px, options), view, dice, options)
 
 
@@ -122,7 +126,7 @@ def _photographed(
 ) -> tuple[npt.NDArray[np.uint8], Matrix]:
     """The crop, and the homography from the mounted picture to it (edges)."""
     seen = _placed(mounted.corners, view, glyph_share)
-    cutting = seen_by_detector(seen, dice, options)
+    cutting = seen_by_detector(seen, dice, options.corner_error, upright=view.upright)
     every = np.concatenate([seen, cutting])
     low, high = np.floor(every.min(0)) - 2, np.ceil(every.max(0)) + 2
     seen, cutting = seen - low, cutting - low
@@ -145,18 +149,18 @@ def _placed(corners: Corners, view: View, glyph_share: float) -> Corners:
     return np.asarray(posed * (view.glyph_px / glyph_share / side_heights(posed)), np.float32)
 
 
-def seen_by_detector(corners: Corners, dice: Dice, options: CropOptions) -> Corners:
-    """The corners as a detector would give them, widened by 6 to 8 % as readers do."""
+def seen_by_detector(corners: Corners, dice: Dice, corner_error: float, *, upright: bool) -> Corners:
+    """The corners as a detector would give them, or its upright box, widened by 6 to 8 % as readers do."""
     cutting = corners.astype(np.float64)
-    if dice.chance(options.upright_share):
+    if upright:
         cutting = flat_corners(*np.ptp(cutting, axis=0), *cutting.min(0)).astype(np.float64)
     across = (cutting[1] + cutting[2] - cutting[0] - cutting[3]) / 2
     down = (cutting[2] + cutting[3] - cutting[0] - cutting[1]) / 2
-    error = 0.03 * options.corner_error
+    error = 0.03 * corner_error
     deviation = dice.random.standard_normal((4, 2)) * error * (2.0 if dice.chance(0.12) else 1.0)
     shift = dice.random.standard_normal(2) * error * 0.6
     move = np.clip(deviation + shift, -0.14, 0.14)
-    sides = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * dice.between(0.05, 0.1)
+    sides = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * dice.between(0.0 if upright else 0.05, 0.1)
     # the error goes by the height in both directions: a detector errs by pixels
     flat = float(np.hypot(*down) / max(np.hypot(*across), 1e-6))
     move[:, 0] *= min(2 * flat, 1.0)

@@ -130,12 +130,27 @@ def headings(face: Bgr, plate: PlateFormat, alphabet: Alphabet, area: Area, dice
     return left, max(top, height * 0.13), right, min(bottom, height * 0.87)
 
 
+def bend(sheet: Sheet, dice: Dice) -> None:
+    """The lines rise or sag a little: a sheet that follows the bumper, or was pressed askew."""
+    height, width = sheet.ink.shape
+    phase, turns = dice.between(0, np.pi), dice.between(0.3, 1.2) * np.pi
+    drop = height * dice.between(0.008, 0.03) * np.sin(np.linspace(phase, phase + turns, width))
+    across, down = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    rows = down - drop.astype(np.float32)[None]
+    sheet.ink, sheet.other = (
+        np.asarray(cv2.remap(mask, across, rows, cv2.INTER_LINEAR), np.uint8) for mask in (sheet.ink, sheet.other)
+    )
+    for number, (left, top, right, bottom) in enumerate(sheet.boxes):
+        under = drop[max(round(left), 0) : max(round(right), 1)]
+        sheet.boxes[number] = (left, top + float(under.min()), right, bottom + float(under.max()))
+
+
 def seals(face: Bgr, sheet: Sheet, dice: Dice) -> None:
     """Round stickers in the first wide gap of the first line."""
     boxes = sheet.boxes
     for one, other in itertools.pairwise(boxes):
         room = other[0] - one[2]
-        if room < 0.4 * (one[3] - one[1]) or one[1] != other[1]:
+        if room < 0.4 * (one[3] - one[1]) or other[1] > one[3] or other[0] < one[2]:
             continue
         top, bottom = one[1], one[3]
         radius = min((bottom - top) * 0.21, room * 0.46)

@@ -64,6 +64,8 @@ def draw_plate(
     area = parts.band(face, plate, alphabet, dice)
     area = parts.headings(face, plate, alphabet, area, dice) if plate.headings else area
     sheet = _written(lines, plate, alphabet, (width, height), area, dice, look)
+    if dice.chance(0.3 * look.variety):
+        parts.bend(sheet, dice)
     ink = parts.ink_colour(plate, dice, look)
     inked = parts.worn_ink(sheet.ink, dice, look)
     lay(face, cv2.max(inked, sheet.other), (0, 0), ink)
