@@ -16,7 +16,7 @@ from streamdet.scenes.backgrounds import Background, rendered_street
 from streamdet.scenes.plate_crops import CropOptions, plate_crop
 from streamdet.scenes.plate_scenes import SceneOptions, plate_scene
 
-WARM, COUNT = 250, 500  # the first ones draw the alphabets
+WARM, COUNT = 200, 400  # the first ones draw the alphabets
 
 
 def scenes(size: tuple[int, int], backgrounds: list[Background]) -> Callable[[int], object]:
