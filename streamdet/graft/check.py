@@ -80,7 +80,10 @@ def check_engine(engine: Engine, pictures: Path | None = None) -> CheckReport:
             "the engine cannot be checked", where=engine.folder, expected="a detector", got=manifest.kind
         )
     shown = _pictures(engine, pictures)
-    findings = {file.path: tuple(lint(load_engine_graph(engine.model(file.precision)[1]))) for file in manifest.files}
+    meant_for_tensorrt = [file for file in manifest.files if file.precision in CATALOGUE["tensorrt"].precisions]
+    findings = {
+        file.path: tuple(lint(load_engine_graph(engine.model(file.precision)[1]))) for file in meant_for_tensorrt
+    }
     expected = _expected(engine, shown)
     rows = tuple(_rows(engine, expected, shown))
     return CheckReport(rows, findings, len(shown))
