@@ -11,8 +11,6 @@ from streamdet.evaluation.answers import Progress
 from streamdet.evaluation.detections import DetectionScores, score_detections
 from streamdet.evaluation.predictors import EnginePredictor
 from streamdet.graft.check import CheckReport, CheckRow
-from streamdet.graft.lint import lint
-from streamdet.graft.raw import load_engine_graph
 from streamdet.infer.backends import CATALOGUE, available
 from streamdet.infer.shelf import Engine
 from streamdet.manifest import Precision
@@ -50,10 +48,7 @@ class AccuracyJudge:
             if precision not in CATALOGUE[place.name].precisions or not place.usable:
                 continue
             rows.append(self._row(candidate, place.name, precision, reference))
-        graph = load_engine_graph(candidate.model(precision)[1])
-        return CheckReport(
-            tuple(rows), {candidate.manifest.file(precision).path: tuple(lint(graph))}, reference.pictures
-        )
+        return CheckReport(tuple(rows), {}, reference.pictures)
 
     def _row(self, candidate: Engine, runtime: str, precision: Precision, reference: DetectionScores) -> CheckRow:
         try:

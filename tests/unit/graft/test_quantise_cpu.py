@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -14,11 +16,13 @@ from onnx import numpy_helper
 
 from streamdet.errors import ModelRefused
 from streamdet.graft.calibration import Spread
+from streamdet.graft.check import check_engine
 from streamdet.graft.importer import import_model
 from streamdet.graft.pictures import rendered
 from streamdet.graft.quantise_cpu import inner_region, unsigned
 from streamdet.graft.raw import load_engine_graph
 from streamdet.infer.shelf import Engine, open_engine
+from streamdet.manifest import EngineFile
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +82,18 @@ def test_onnx_runtime_computes_every_convolution_of_the_region_in_integers(
     onnxruntime.InferenceSession(quantised.SerializeToString(), options, providers=["CPUExecutionProvider"])
     fused = Counter(node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node)
     assert sum(node.op_type == "Conv" for node in inner_region(plain)) == fused["QLinearConv"]
+
+
+def test_what_int8_makes_of_noise_is_not_held_against_it(engine: Engine, quantised: onnx.ModelProto, tmp_path: Path):
+    shutil.copytree(engine.folder, tmp_path / "toy")
+    content = quantised.SerializeToString()
+    (tmp_path / "toy" / "model.int8-u8.onnx").write_bytes(content)
+    file = EngineFile(path="model.int8-u8.onnx", precision="int8-u8", sha256=hashlib.sha256(content).hexdigest())
+    manifest = engine.manifest.model_copy(update={"files": (*engine.manifest.files, file)})
+    report = check_engine(Engine(tmp_path / "toy", manifest))
+    verdicts = {row.verdict for row in report.rows if row.precision == "int8-u8" and row.runtime == "onnx-cpu"}
+    assert {"unproven"} == verdicts
+    assert report.passed
 
 
 def test_a_network_with_nothing_between_its_ends_is_refused(engine: Engine, plain: onnx.ModelProto):
