@@ -397,6 +397,47 @@ class Tracks:
     events: tuple[TrackEvent, ...] = ()
 
 
+class PlateText:
+    """What a plate says: personal data. In a log, a message or a format string it shows no character of itself."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself: for records and pictures that are meant to show it."""
+        return self._text
+
+    def __len__(self) -> int:
+        return len(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlateText) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return f"PlateText({len(self._text)} characters)"
+
+
+TextState = Literal[
+    "provisional",  # voted on so far
+    "single",  # read once, or never twice the same
+    "final",  # settled
+]
+
+
+@dataclass(slots=True)
+class Readings:
+    """Row i speaks of row i of the detections: what is written there, as far as its track has been read."""
+
+    text: tuple[PlateText | None, ...]  # [N]
+    score: npt.NDArray[np.float32]  # [N], 0 where there is no text
+    state: tuple[TextState | None, ...]  # [N]
+
+
 @dataclass(slots=True)
 class Result:
     """One frame's answer. `detections` None means unknown (no answer in time), never 'nothing there'."""
@@ -405,6 +446,8 @@ class Result:
     detections: Detections | None
     tracks: Tracks | None = None
     unknown_reason: str | None = None
+    readings: Readings | None = None  # None: nothing is read in this stream
+    private_xyxy: Boxes | None = None  # [M, 4]: what nobody may see; whoever shows the picture blurs it
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,11 @@ class Provenance(_Part):
 
 
 class EngineManifest(_Part):
-    """An engine: one network behind one contract."""
+    """An engine: one network behind one contract; what its outputs mean is told at infer.contract.Session.
+
+    A reader's input is one plate pulled straight, whole and `stretch`ed, whether it has one line or two. Class i of its
+    `glyph` and `sequence` is `alphabet[i - 1]`, class 0 nothing: so both have one channel more than the alphabet.
+    """
 
     schema_: Annotated[Literal["streamdet.engine/1"], Field(alias="schema")] = SCHEMA
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -99,12 +103,18 @@ class EngineManifest(_Part):
 
     @model_validator(mode="after")
     def _outputs_fit_the_kind(self) -> EngineManifest:
-        needed = {"detector": {"count", "xyxy", "score", "class_id"}, "reader": {"glyph"}, "segmenter": {"mask"}}
+        needed = {
+            "detector": {"count", "xyxy", "score", "class_id"},
+            "reader": {"glyph", "core", "line"},
+            "segmenter": {"mask"},
+        }
         missing = needed[self.kind] - self.outputs.keys()
         if missing:
             raise ValueError(f"a {self.kind} must name the outputs {sorted(missing)}")
         if self.kind == "detector" and not self.classes:
             raise ValueError("a detector must list its classes")
+        if self.kind == "reader" and (not self.alphabet or len(set(self.alphabet)) < len(self.alphabet)):
+            raise ValueError("a reader must name its alphabet, each character once")
         return self
 
     def file(self, precision: Precision | None = None) -> EngineFile:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import orjson
 
 from streamdet.errors import redact
-from streamdet.frames import Event, Result, TrackState
+from streamdet.frames import Event, PlateText, Readings, Result, TrackState
 
 RESULT_SCHEMA = "streamdet.result/1"
 EVENT_SCHEMA = "streamdet.event/1"
@@ -64,8 +64,17 @@ def _objects(result: Result) -> list[dict[str, Any]] | None:
         item["xyxy"] = boxes[row]
         if points is not None and found.keypoints is not None and found.keypoints[row].any():
             item["keypoints"] = points[row]
-        objects.append(item)
+        objects.append(item | _written(result.readings, row))
     return objects
+
+
+def _written(readings: Readings | None, row: int) -> dict[str, Any]:
+    """What was read on an object."""
+    text = None if readings is None else readings.text[row]
+    if readings is None or text is None:
+        return {}
+    score = round(float(readings.score[row]), 4)
+    return {"text": text.reveal(), "text_score": score, "text_state": readings.state[row]}
 
 
 def _rounded(values: npt.NDArray[np.float32], digits: int) -> list[Any]:
@@ -121,6 +130,8 @@ def _plain(value: object) -> object:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, PlateText):
+        return value.reveal()
     if value is None or isinstance(value, bool | int):
         return value
     return redact(str(value))  # an event may quote what a server or a decoder has said

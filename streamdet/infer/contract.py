@@ -24,6 +24,14 @@ class Session(Protocol):
         keypoints f32 [n, D, P, 3], masks f32 [n, D, h, w]   where the manifest names them
         converged bool [n], truncated i32 [n]                where the manifest names them
 
+    A reader's arrays, all of them logits over its input halved (h = H / 2, w = W / 2):
+
+        glyph     f32 [n, 1 + A, h, w]  class of each pixel's ink: 0 nothing, i the alphabet's character i - 1
+        core      f32 [n, h, w]         the middle of a character, never touching the next one's: above 0
+        line      f32 [n, h, w]         whether the character there stands in the lower of two lines: above 0
+        sequence  f32 [n, T, 1 + A]     the same text by CTC, in reading order, class 0 the blank; where the manifest
+                                        names it
+
     One on a GPU may be a session.GpuSession, which also takes pictures that were prepared there.
 
     Rows beyond count are zero. A failure raises InferenceFailed and leaves the session usable or closed, never wrong.

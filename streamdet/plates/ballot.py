@@ -1,0 +1,118 @@
+"""The evidence of one plate: a column per character, to which every look adds what it says for each letter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.plates.alignment import align, likeness
+from streamdet.plates.grammar import Grammar
+
+Floats = npt.NDArray[np.float64]
+
+_UNSURE = (
+    0.08  # of every posterior is spread over all characters: no single look may be certain, blur is sure of itself
+)
+_CONFUSED = 0.08  # and this over those that look alike
+_MISSED, _INVENTED = 0.06, 0.03  # how often a look has no such character, or one that is not there
+_INDEPENDENT = 6.0  # so many looks' worth of evidence at most: the next frame repeats the errors of the last
+_MOST = 24  # columns; the ones with the least evidence go
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the evidence says."""
+
+    text: str
+    score: float  # that the whole text is right
+    format_key: str = ""  # of the layout that was preferred; empty: read freely
+
+
+class Ballot:
+    """Sums of weighted log posteriors per column, aligned before they are added.
+
+    The last entry of a column is for "no character here", so that what one look invents is outvoted like any letter.
+    """
+
+    def __init__(self, alphabet: str, grammar: Grammar | None = None) -> None:
+        self._alphabet = alphabet
+        self._grammar = grammar
+        self._evidence: Floats = np.zeros((0, len(alphabet) + 1))
+        self.weight = 0.0  # of all looks together
+
+    def add(self, posterior: npt.NDArray[np.float32], weight: float) -> None:
+        """One look [n, A]; a look without characters says nothing."""
+        if not len(posterior) or weight <= 0:
+            return
+        letters = posterior.shape[1]
+        softened = softened_posterior(posterior.astype(np.float64), self._alphabet)
+        said = np.concatenate(
+            [np.log(softened) + np.log(1 - _MISSED), np.full((len(softened), 1), np.log(_INVENTED / letters))], axis=1
+        )
+        unsaid = np.append(np.full(letters, np.log(_MISSED)), np.log(1 - _INVENTED))
+        columns: list[Floats] = []
+        for column, slot in self._pairs(softened):
+            if column is not None:
+                columns.append(self._evidence[column] + weight * (unsaid if slot is None else said[slot]))
+            elif slot is not None:
+                columns.append(self.weight * unsaid + weight * said[slot])
+        self._evidence = np.array(columns)
+        self.weight += weight
+        if len(self._evidence) > _MOST:
+            kept = np.sort(np.argsort(self._belief()[:, -1], kind="stable")[:_MOST])
+            self._evidence = self._evidence[kept]
+
+    def _pairs(self, softened: Floats) -> list[tuple[int | None, int | None]]:
+        letters = softened.shape[1]
+        belief = self._belief()
+        there, gone = belief[:, :-1], belief[:, -1:]
+        match = np.log(there @ softened.T * (1 - _MISSED) + gone * (_INVENTED / letters) + 1e-12)
+        skip = np.log((1 - gone[:, 0]) * _MISSED + gone[:, 0] * (1 - _INVENTED) + 1e-12)
+        return align(match, skip.tolist(), [float(np.log(_INVENTED / letters))] * len(softened))
+
+    def _belief(self) -> Floats:
+        """[m, A + 1]: the share of each character in each column."""
+        if not len(self._evidence):
+            return self._evidence
+        tempered = self._tempered()
+        share = np.exp(tempered - tempered.max(axis=1, keepdims=True))
+        return np.asarray(share / share.sum(axis=1, keepdims=True))
+
+    def _tempered(self) -> Floats:
+        return self._evidence * min(1.0, _INDEPENDENT / max(self.weight, 1e-9))
+
+    def verdict(self) -> Verdict:
+        """The likeliest text, by the grammar where there is one and something of it fits."""
+        if not len(self._evidence):
+            return Verdict("", 0.0)
+        tempered = self._tempered()
+        log_belief = np.log(np.maximum(self._belief(), 1e-12))
+        best = tempered.argmax(axis=1)
+        letters = len(self._alphabet)
+        text = "".join(self._alphabet[k] for k in best if k < letters)
+        score = float(np.exp(log_belief.max(axis=1).sum()))
+        fitting = None if self._grammar is None else self._grammar.best(log_belief)
+        if fitting is None:
+            return Verdict(text, score if text else 0.0)
+        # Everything that the grammar allows shares what it weighs more than a free text does.
+        free = float(log_belief.max(axis=1).sum()) - len(text) * np.log(letters)
+        if fitting.gain < free:
+            return Verdict(text, score)
+        return Verdict(
+            fitting.text, float(np.exp(fitting.evidence)) if fitting.text == text else fitting.share, fitting.key
+        )
+
+
+@cache
+def _likeness(alphabet: str) -> Floats:
+    return likeness(alphabet)
+
+
+def softened_posterior(posterior: Floats, alphabet: str) -> Floats:
+    """[n, A] with room for doubt: some of it for every character, some for those that look alike."""
+    alike = posterior @ _likeness(alphabet)
+    sure = 1 - _UNSURE - _CONFUSED * alike.sum(axis=1, keepdims=True)
+    return np.asarray(sure * posterior + _CONFUSED * alike + _UNSURE / posterior.shape[1])
