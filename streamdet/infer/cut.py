@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any, Literal
 
 from streamdet.errors import EngineMismatch, MissingExtra
+from streamdet.infer.cache import writable_folder
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
 from streamdet.manifest import EngineManifest
 
 TailPlace = Literal["auto", "kernel", "graph"]
 
+_WAY = 1  # of cutting: another number where `before_cut` changes, so that no older part is taken for its work
+
 
 def model_for(manifest: EngineManifest, path: Path, tail: TailPlace) -> tuple[str | bytes, Literal["kernel", "graph"]]:
     """The file, or the bytes of its part before the cut, and where the tail runs then.
 
-    `auto` is a kernel wherever the engine allows it: a detector with NMS settings whose graph names the cut.
+    `auto` is a kernel wherever the engine allows it: a detector with NMS settings whose graph names the cut. The part
+    is kept in the cache: with it there, an engine is open sooner and in 30 MB less, without the onnx package.
     """
     if tail == "graph" or (tail == "auto" and manifest.nms is None):
         return str(path), "graph"
+    kept = _place_in_cache(manifest, path)
+    if kept is not None and kept.is_file() and manifest.nms is not None:
+        return str(kept), "kernel"
     model = read_model(path)
     made = {name for node in model.graph.node for name in node.output}
     if {CUT_BOXES, CUT_SCORES} <= made and manifest.nms is not None:
-        return before_cut(model), "kernel"
+        part = before_cut(model)
+        if kept is not None:
+            _keep(part, kept)
+        return part, "kernel"
     if tail == "kernel":
         raise EngineMismatch(
             "the tail cannot run as a kernel",
@@ -32,6 +43,23 @@ def model_for(manifest: EngineManifest, path: Path, tail: TailPlace) -> tuple[st
             hint="leave the tail in the graph",
         )
     return str(path), "graph"
+
+
+def _place_in_cache(manifest: EngineManifest, path: Path) -> Path | None:
+    """By the model's hash, which was checked when the engine was found; None where nothing can be written."""
+    folder = writable_folder("cut")
+    hashes = [file.sha256 for file in manifest.files if file.path == path.name]
+    return folder / f"{hashes[0]}.{_WAY}.onnx" if folder is not None and hashes else None
+
+
+def _keep(part: bytes, place: Path) -> None:
+    """Whole or not at all; a full disk costs only the time that it would have saved."""
+    aside = place.with_suffix(f".{uuid.uuid4().hex}.partial")
+    try:
+        aside.write_bytes(part)
+        aside.replace(place)
+    except OSError:
+        aside.unlink(missing_ok=True)
 
 
 def read_model(path: Path) -> Any:
