@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PREFIX = "streamdet_"
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_HEIGHT_PX = (6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 24.0, 32.0, 48.0, 64.0, 96.0)
 _BATCH = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
@@ -62,6 +63,9 @@ TABLE: tuple[Row, ...] = (
     Row("detections", "counter", "Objects above the score threshold.", ("stream",)),
     Row("tracks_active", "gauge", "Tracks tentative, confirmed or lost.", ("stream",)),
     Row("tracks_started", "counter", "Tracks confirmed.", ("stream",)),
+    Row("reads", "counter", "Plates looked at, by what came of it.", ("stream", "outcome")),
+    Row("plate_height_px", "histogram", "How high plates are in the picture, read or not.", ("stream",), _HEIGHT_PX),
+    Row("plate_agreement", "histogram", "Looks that said just what was settled on, by plate.", ("stream",), _BATCH),
     Row("sink_records", "counter", "Results and events by what became of them.", ("sink", "outcome")),
     Row("sink_errors", "counter", "Times a sink failed.", ("sink",)),
     Row("sink_detached", "gauge", "1 once a sink was given up.", ("sink",)),
@@ -101,6 +105,9 @@ class Meter:
     detections: Counter
     tracks_active: Gauge
     tracks_started: Counter
+    reads: Counter
+    plate_height_px: Histogram
+    plate_agreement: Histogram
     sink_records: Counter
     sink_errors: Counter
     sink_detached: Gauge

@@ -10,6 +10,7 @@ from streamdet.frames import Event, Frame, Result
 from streamdet.metrics import Meter
 from streamdet.pipeline.batcher import Batcher, Feed
 from streamdet.pipeline.clock import Clock
+from streamdet.pipeline.desk import Desk
 from streamdet.pipeline.inlet import Credits, Inlet
 from streamdet.pipeline.lane import Lane, Ticket
 from streamdet.pipeline.ledger import DropReason, Ledger
@@ -35,6 +36,7 @@ class Road:
         emit: Callable[[Road, Result], None],
         emit_event: Callable[[Event], None],
         on_end: Callable[[Road], None],
+        desks: tuple[Desk, ...] = (),  # one per reader of the stream
     ) -> None:
         self.name = name
         self.stream = stream
@@ -57,6 +59,7 @@ class Road:
             emit=lambda result: emit(self, result),
             emit_event=emit_event,
             on_room=batchers[0].poke,
+            desks=desks,
         )
         inlet = Inlet(stream, self.ledger)
         for position, batcher in enumerate(batchers):

@@ -12,6 +12,9 @@ import numpy.typing as npt
 from streamdet.boxes import Boxes
 from streamdet.frames import Picture
 from streamdet.infer.contract import Detector
+from streamdet.plates.privacy import Veil
+from streamdet.plates.reader import Reader
+from streamdet.plates.vote import VoteOptions
 from streamdet.sources.contract import Source
 from streamdet.tracking.contract import Tracker
 
@@ -28,6 +31,18 @@ class Motion(Protocol):
 TrackerFactory = Callable[[Tracker | None, float | None], Tracker]
 
 
+@dataclass(frozen=True, slots=True)
+class ReadStage:
+    """A second stage: a reader on the objects of some classes, and the vote on what it reads."""
+
+    reader: Reader
+    on: frozenset[str]  # names of classes
+    vote: VoteOptions = field(default_factory=VoteOptions)
+    veil: Veil = field(default_factory=Veil)
+    crops_per_frame: int = 4
+    deadline_s: float = 1.0  # a frame waits no longer for its crops: its texts stay as they were
+
+
 @dataclass(slots=True)
 class Stream:
     """One stream, for `Pipeline.add`. Whoever makes it hands its source over: the pipeline opens and closes it."""
@@ -35,6 +50,7 @@ class Stream:
     source: Source
     detectors: tuple[Detector, ...]
     tracker: TrackerFactory | None = None
+    read: tuple[ReadStage, ...] = ()
     motion: Callable[[], Motion] | None = None
     priority: int = 1
     max_fps: float | None = None

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from streamdet.errors import InferenceFailed, StreamdetError
 from streamdet.infer.contract import Detector, DetectorOnGpus, DetectorWorker
@@ -16,10 +16,14 @@ from streamdet.pipeline.batcher import Batcher, Wanted
 from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.gpus import Gpus
 from streamdet.pipeline.lane import Ticket
+from streamdet.plates.reader import Reader, ReaderWorker
+
+if TYPE_CHECKING:
+    from streamdet.pipeline.desk import Desk
 
 log = logging.getLogger(__name__)
 
-Batch = list[tuple[Ticket, int]]
+Batch = list[tuple[Any, int]]  # a detector's tickets, or a reader's errands, and which of their stations this is
 
 _STARTS = 5  # failed starts in a row, after which an engine is given up
 
@@ -57,7 +61,7 @@ class Worker(Wanted):
     def _run(self) -> None:
         crew = self._crew
         backoff = Backoff(cap_s=5.0)
-        session: DetectorWorker | None = None
+        session: DetectorWorker | ReaderWorker | None = None
         while True:
             if session is None:
                 session = self._open()
@@ -76,7 +80,7 @@ class Worker(Wanted):
                 session = None
         self._dismiss(session)
 
-    def _open(self) -> DetectorWorker | None:
+    def _open(self) -> DetectorWorker | ReaderWorker | None:
         try:
             session = self._crew.open(self._threads, self.gpu)
         except Exception as error:  # noqa: BLE001 - an engine that does not start is tried again, then given up
@@ -85,27 +89,26 @@ class Worker(Wanted):
         self._crew.started(self.gpu)
         return session
 
-    def _detect(self, session: DetectorWorker, batch: Batch) -> bool:
+    def _detect(self, session: DetectorWorker | ReaderWorker, batch: Batch) -> bool:
         with self._lock:
             self._batch, self._since_s = batch, self._crew.clock.now()
         try:
-            answers = session.detect([ticket.frame for ticket, _ in batch])
+            answers = self._crew.ask(session, batch)
             if len(answers) != len(batch):
                 raise ValueError(f"{len(answers)} answers to {len(batch)} frames")
         except Exception as error:  # noqa: BLE001 - whatever an engine raises costs this batch alone
             self._crew.failed(error, self.gpu)
             if self._claim():
                 for ticket, position in batch:
-                    ticket.lane.answer(ticket, position, None, "inference_failed")
+                    self._crew.give(ticket, position, None, "inference_failed")
             return False
         if self._claim():
             self._crew.gpus.answered(self.gpu, len(batch), self._crew.clock.now() - self._since_s)
             for (ticket, position), found in zip(batch, answers, strict=True):
-                self._crew.note_truncated(found.truncated)
-                ticket.lane.answer(ticket, position, found)
+                self._crew.give(ticket, position, found)
         return True
 
-    def _dismiss(self, session: DetectorWorker | None) -> None:
+    def _dismiss(self, session: DetectorWorker | ReaderWorker | None) -> None:
         if session is not None:
             try:
                 session.close()
@@ -121,8 +124,8 @@ class Crew:
 
     def __init__(
         self,
-        detector: Detector,
-        batcher: Batcher,
+        detector: Detector | Reader,
+        batcher: Batcher | Desk,
         clock: Clock,
         meter: Meter,
         *,
@@ -161,7 +164,7 @@ class Crew:
             self._condition.notify_all()
         self.batcher.serve(gpus)
 
-    def open(self, threads: int, gpu: int | None) -> DetectorWorker:
+    def open(self, threads: int, gpu: int | None) -> DetectorWorker | ReaderWorker:
         """A session for one worker."""
         if gpu is None:
             return self.detector.worker(threads)
@@ -193,9 +196,19 @@ class Crew:
             if self.gpus.failed(worker.gpu):
                 self._leave(worker.gpu)
             for ticket, position in batch:
-                ticket.lane.answer(ticket, position, None, "inference_deadline")
+                self.give(ticket, position, None, "inference_deadline")
         with self._condition:
             self._retired = [worker for worker in self._retired if worker.thread.is_alive()]
+
+    def ask(self, session: Any, batch: Batch) -> list[Any]:
+        """One answer per ticket."""
+        return list(session.detect([ticket.frame for ticket, _ in batch]))
+
+    def give(self, ticket: Any, position: int, found: Any, reason: str | None = None) -> None:
+        """Bring an answer to its lane, None where there is none."""
+        if found is not None and found.truncated:
+            self._truncated_total.inc()
+        ticket.lane.answer(ticket, position, found, reason)
 
     def share(self, batch: Batch) -> None:
         """Frames that further detectors shall see too."""
@@ -254,11 +267,6 @@ class Crew:
                     return True
                 self.clock.wait(self._condition, left_s)
             return False
-
-    def note_truncated(self, candidates: int) -> None:
-        """Candidates that the engine's NMS never saw."""
-        if candidates:
-            self._truncated_total.inc(candidates)
 
     def close(self) -> None:
         """Workers leave once nothing waits for them; does not wait."""

@@ -140,6 +140,21 @@ class Voting:
             self._count("passed_over")
         return [row for _, row in needs[:at_most]]
 
+    def readable(self, views: Sequence[PlateView], at_most: int) -> list[int]:
+        """Where nothing is tracked: the largest that are large enough."""
+        sizes = [view.size[1] for view in views]
+        large = []
+        for row, height in enumerate(sizes):
+            self._observe_height(height)
+            if height < self._options.min_height_px:
+                self._count("too_small")
+            else:
+                large.append(row)
+        large.sort(key=lambda row: (-sizes[row], row))
+        for _ in large[at_most:]:
+            self._count("passed_over")
+        return large[:at_most]
+
     def _visit(self, track_id: int, pts_s: float) -> Visit:
         if track_id not in self._visits:
             self._visits[track_id] = self._new(track_id, 0, pts_s)
