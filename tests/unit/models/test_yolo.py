@@ -61,6 +61,19 @@ def _taught(model: Yolo, pixels: torch.Tensor, targets: Targets, steps: int) -> 
     return model.eval()
 
 
+def _as_if_taught(model: Yolo) -> Yolo:
+    """Random norms and answers: nothing is at its neutral start, nothing so extreme that rounding shows."""
+    chance = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.2, 0.2, generator=chance)
+            module.running_var.uniform_(0.5, 1.5, generator=chance)
+        elif isinstance(module, torch.nn.Conv2d) and module.bias is not None:
+            torch.nn.init.normal_(module.weight, std=0.3, generator=chance)
+            torch.nn.init.normal_(module.bias, generator=chance)
+    return model.eval()
+
+
 @pytest.mark.parametrize(("name", "millions"), [("pico", 1.26), ("n", 2.71), ("s", 10.91)])
 def test_sizes_are_those_of_the_table(name, millions):
     assert millions == pytest.approx(Yolo(1, YoloOptions(size=name)).parameter_count() / 1e6, abs=0.01)
@@ -201,14 +214,13 @@ def test_every_weight_learns_and_low_precision_gives_float32_losses():
 
 @pytest.mark.parametrize("options", [{}, {"keypoints": 4, "fine_level": True, "one_to_one": True}])
 def test_the_exported_graph_says_the_same_for_any_batch_and_has_nothing_superfluous(tmp_path, options):
-    torch.manual_seed(1)
-    model = _taught(Yolo.tiny(2, **options), *_drawn(2), steps=3)
+    model = _as_if_taught(Yolo.tiny(2, **options))
     path = tmp_path / "yolo.onnx"
     names = ["sd_boxes", "sd_scores"] + (["sd_keypoints"] if options else [])
     batch = {0: torch.export.Dim("batch", min=1, max=64)}
     torch.onnx.export(
         model,
-        (torch.rand(2, 3, 64, 96),),
+        (torch.rand(2, 3, 64, 64),),
         path,
         dynamo=True,
         dynamic_shapes=(batch,),
@@ -217,11 +229,12 @@ def test_the_exported_graph_says_the_same_for_any_batch_and_has_nothing_superflu
     )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for count in (1, 3):
-        pixels = torch.rand(count, 3, 64, 96)
+        pixels, _ = _drawn(count, seed=1)
         with torch.no_grad():
             cut = model(pixels)
         got = session.run(names, {session.get_inputs()[0].name: pixels.numpy()})
-        for expected, array in zip([part for part in cut if part is not None], got, strict=True):
-            np.testing.assert_allclose(expected.numpy(), array, atol=1e-3)
+        for expected, array, name in zip([part for part in cut if part is not None], got, names, strict=True):
+            tolerance = 1e-5 if name == "sd_scores" else 1e-3  # pixels
+            np.testing.assert_allclose(expected.numpy(), array, atol=tolerance, rtol=1e-4)
     operators = {node.op_type for node in onnx.load(path).graph.node}
     assert set() == operators & {"Range", "NonZero", "Shape", "Gather", "BatchNormalization", "Expand", "Loop", "If"}
