@@ -14,7 +14,9 @@ from streamdet.cli.run import LogFormat, Signals, Verbose
 from streamdet.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
-    from streamdet.training.options import TrainOptions
+    from streamdet.config.strict_yaml import Document
+    from streamdet.training.options import LearningOptions
+    from streamdet.training.reading import ReaderOutcome
     from streamdet.training.run_folder import RunFolder
     from streamdet.training.running import Outcome
 
@@ -90,32 +92,54 @@ def _need_torch() -> None:
         raise MissingExtra("torch", "train", "training") from error
 
 
-def _read(config: Path | None, flags: dict[str, Any]) -> TrainOptions:
+def _read(config: Path | None, flags: dict[str, Any]) -> LearningOptions:
     """A file's options with the flags on top; without a file, defaults that suit the model."""
     from streamdet.config.strict_yaml import Document, load
     from streamdet.config.validation import validated
     from streamdet.training.flags import with_flags
     from streamdet.training.options import TrainOptions
 
+    document = load(config) if config is not None else Document(Path("the flags"), {}, {}, [])
+    if _is_reader(document.values):
+        return _read_reader(document, flags)
     if config is None and "data" not in flags:
         raise ConfigError(
             "there is nothing to learn from",
             expected="a CONFIG, or --data",
             hint="streamdet train --data pictures/ --model yolo-n --out runs/mine",
         )
-    document = load(config) if config is not None else Document(Path("the flags"), {}, {}, [])
     if not isinstance(document.values, dict):
         raise ConfigError("the file must hold keys and values", where=config, got=type(document.values).__name__)
     return validated(TrainOptions, with_flags(document.values, flags), document)
+
+
+def _is_reader(values: Any) -> bool:
+    model = values.get("model") if isinstance(values, dict) else None
+    return isinstance(model, dict) and model.get("family") == "plate_reader"
+
+
+def _read_reader(document: Document, flags: dict[str, Any]) -> LearningOptions:
+    """A plate reader's options; it draws what it learns from, and takes few flags."""
+    from streamdet.config.validation import validated
+    from streamdet.training.flags import for_reader
+    from streamdet.training.reading import ReaderTrainOptions
+
+    return validated(ReaderTrainOptions, for_reader(document.values, flags), document)
 
 
 def _nothing_in(folder: Path) -> Path:
     raise ConfigError("there is no training to resume", where=folder, expected="a run's folder, with its config.yaml")
 
 
-def _free_folder(config: Path | None, options: TrainOptions) -> Path:
+def _free_folder(config: Path | None, options: LearningOptions) -> Path:
     """runs/NAME, or runs/NAME-2 and so on."""
-    name = config.stem if config is not None else f"{options.data.train.path.resolve().name}-{options.model.family}"
+    from streamdet.training.options import TrainOptions
+
+    if config is not None:
+        name = config.stem
+    else:
+        assert isinstance(options, TrainOptions)  # without a file, it is a detector
+        name = f"{options.data.train.path.resolve().name}-{options.model.family}"
     folder, number = _RUNS / name, 1
     while folder.exists():
         number += 1
@@ -123,14 +147,16 @@ def _free_folder(config: Path | None, options: TrainOptions) -> Path:
     return folder
 
 
-def _begin(folder: RunFolder, options: TrainOptions) -> None:
+def _begin(folder: RunFolder, options: LearningOptions) -> None:
     import os
 
     if os.environ.get("RANK", "0") == "0":  # of several processes, one writes
         folder.begin(options.model_dump(mode="json", exclude_none=True))
 
 
-def _train(options: TrainOptions, folder: RunFolder, *, quiet: bool) -> int:
+def _train(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:
+    from streamdet.training.options import TrainOptions
+    from streamdet.training.reading import ReaderTrainOptions, run_reader_training
     from streamdet.training.reporting import Reporter
     from streamdet.training.running import run_training
 
@@ -138,7 +164,13 @@ def _train(options: TrainOptions, folder: RunFolder, *, quiet: bool) -> int:
         asked = []
         signals.drain(lambda: asked.append(True))
         with Reporter(folder.log, quiet=quiet) as reporter:
-            outcome = run_training(options, folder, reporter, command=_command(), stop=lambda: bool(asked))
+            told: dict[str, Any] = {"command": _command(), "stop": lambda: bool(asked)}
+            outcome: Outcome | ReaderOutcome
+            if isinstance(options, ReaderTrainOptions):
+                outcome = run_reader_training(options, folder, reporter, **told)
+            else:
+                assert isinstance(options, TrainOptions)
+                outcome = run_training(options, folder, reporter, **told)
     _say_how_it_ended(outcome)
     return 130 if signals.interrupted else 0
 
@@ -147,11 +179,14 @@ def _command() -> str:
     return shlex.join(["streamdet", *sys.argv[1:]])
 
 
-def _say_how_it_ended(outcome: Outcome) -> None:
+def _say_how_it_ended(outcome: Outcome | ReaderOutcome) -> None:
     if outcome.stopped:
         logs.say(f"saved at step {outcome.progress.step}; go on with: streamdet train --resume {outcome.folder}")
     elif outcome.scores is not None:
         scores = outcome.scores
-        logs.say(f"{scores.data}: mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f}")
+        if isinstance(scores, dict):
+            logs.say(", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in scores.items()))
+        else:
+            logs.say(f"{scores.data}: mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f}")
         logs.say(f"{outcome.folder / 'CARD.md'} tells all of it")
         logs.say(f"make an engine of it: streamdet engine export {outcome.folder} --name NAME")

@@ -1,10 +1,10 @@
-"""What every detector that can be trained is to the trainer, the evaluation and the export."""
+"""What every network that can be trained is to the trainer, and every detector to evaluation and export."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -41,10 +41,10 @@ class Phase:
 WHOLE = Phase("whole")
 
 
-class DetectionModel(nn.Module, ABC):
-    """A network that finds objects, and what it needs to learn to.
+class Learnable(nn.Module, ABC):
+    """A network, and what it needs to learn: all that the trainer knows of one.
 
-    Pictures come as float RGB in 0..1, [B, 3, H, W], H and W multiples of `stride`; nothing else is normalised. The
+    Pictures come as float in 0..1, [B, C, H, W], H and W multiples of `stride`; nothing else is normalised. The
     trainer calls `losses` in training mode and adds them up, so each comes weighted, finite for every input, and a mean
     over objects or pictures and not a sum (it does not grow with the batch). `forward` is inference alone, free of
     data-dependent shapes: it is what the export traces.
@@ -56,16 +56,11 @@ class DetectionModel(nn.Module, ABC):
     """
 
     stride: int
-    classes: int
     phase: Phase = WHOLE
 
     @abstractmethod
-    def forward(self, pixels: Tensor) -> Cut:
-        """float [B, 3, H, W] in 0..1 → candidates, N the same for every picture of this size."""
-
-    @abstractmethod
-    def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Named, weighted terms; their sum is what training minimises."""
+    def losses(self, pixels: Tensor, targets: Any) -> dict[str, Tensor]:
+        """Named, weighted terms; their sum is what training minimises. The targets are those of the model's kind."""
 
     def phases(self) -> tuple[Phase, ...]:
         """The stretches of training, in order."""
@@ -90,3 +85,17 @@ class DetectionModel(nn.Module, ABC):
     def parameter_count(self) -> int:
         """How many numbers it has learnt."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class DetectionModel(Learnable):
+    """A network that finds objects in RGB pictures."""
+
+    classes: int
+
+    @abstractmethod
+    def forward(self, pixels: Tensor) -> Cut:
+        """float [B, 3, H, W] in 0..1 → candidates, N the same for every picture of this size."""
+
+    @abstractmethod
+    def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Named, weighted terms; their sum is what training minimises."""

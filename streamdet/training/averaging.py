@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from streamdet.models.contract import DetectionModel
+from streamdet.models.contract import Learnable
 
 
 class Average:
@@ -17,7 +17,7 @@ class Average:
     one is not averaged with its beginnings. At first it follows at once.
     """
 
-    def __init__(self, model: DetectionModel, steps: int, horizon: float, decay_at_most: float) -> None:
+    def __init__(self, model: Learnable, steps: int, horizon: float, decay_at_most: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = min(decay_at_most, max(0.0, 1 - 1 / max(horizon * steps, 1)))
         self.updates = 0
@@ -33,12 +33,12 @@ class Average:
         decay = min(self.decay, 1 - 1 / (1 + self.updates / 4))
         torch._foreach_lerp_(self._average, self._newest, 1 - decay)
 
-    def finish(self) -> DetectionModel:
+    def finish(self) -> Learnable:
         """The averaged model, ready for use; what merely counts is taken over."""
         for average, newest in self._counts:
             average.copy_(newest)
         return self.model
 
 
-def _tensors(model: DetectionModel) -> list[Tensor]:
+def _tensors(model: Learnable) -> list[Tensor]:
     return [*model.parameters(), *model.buffers()]

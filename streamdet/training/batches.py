@@ -28,10 +28,10 @@ _SILENCE_S = 300.0  # a batch that takes longer than this will never come
 
 
 class Samples(Protocol):
-    """Augmented pictures, all of one size."""
+    """What is learnt from, all of one size; `batch` says how several become one."""
 
-    def sample(self, index: int, seed: int) -> Sample:
-        """A picture of the data set as it is learnt from this time; the same for the same seed."""
+    def sample(self, index: int, seed: int) -> Any:
+        """Number `index` as it is learnt from this time; the same for the same seed."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Batch:
     """One process's part of a step, or of one of its parts where gradients are accumulated."""
 
     keys: tuple[str, ...]
-    pixels: torch.Tensor  # u8 [B, 3, H, W], channels last in memory
-    targets: Targets
+    pixels: torch.Tensor  # u8 [B, C, H, W]
+    targets: Any  # what the model's losses take: a dataclass of tensors
 
     def to(self, device: torch.device) -> Batch:
         """On that device; from pinned memory without waiting."""
@@ -55,7 +55,10 @@ class Batch:
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
         given: dict[str, Any] = vars(self.targets)
         changed: dict[str, Any] = {name: None if tensor is None else change(tensor) for name, tensor in given.items()}
-        return Batch(self.keys, change(self.pixels), Targets(**changed))
+        return Batch(self.keys, change(self.pixels), type(self.targets)(**changed))
+
+
+Joined = Callable[[Sequence[Any]], Batch]  # samples of one size → one batch
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,11 @@ class Share:
 class _Steps(Dataset["tuple[Batch, ...] | StreamdetError"]):
     """step → its batches. A mistake comes back as a value: raised in a worker it would lose its words."""
 
-    def __init__(self, samples: Samples, order: Order, share: Share) -> None:
+    def __init__(self, samples: Samples, order: Order, share: Share, joined: Joined) -> None:
         self._samples = samples
         self._order = order
         self._share = share
+        self._joined = joined
 
     def __getitem__(self, step: int) -> tuple[Batch, ...] | StreamdetError:
         try:
@@ -115,14 +119,21 @@ class _Steps(Dataset["tuple[Batch, ...] | StreamdetError"]):
             return error
 
     def _batch(self, places: Sequence[int]) -> Batch:
-        return collate([self._samples.sample(*self._order.at(place)) for place in places])
+        return self._joined([self._samples.sample(*self._order.at(place)) for place in places])
 
 
 def prepared(
-    samples: Samples, order: Order, share: Share, steps: range, *, workers: int, pin: bool = False
+    samples: Samples,
+    order: Order,
+    share: Share,
+    steps: range,
+    *,
+    joined: Joined | None = None,
+    workers: int,
+    pin: bool = False,
 ) -> Generator[tuple[Batch, ...], None, None]:
     """The batches of these steps, in order: by worker processes, or with none of them by one thread beside the loop."""
-    source = _Steps(samples, order, share)
+    source = _Steps(samples, order, share, joined or collate)
     way = _by_thread(source, steps, pin) if workers == 0 else _by_processes(source, steps, workers, pin)
     with closing(way):
         for batches in way:

@@ -31,7 +31,7 @@ class Progress:
     step: int = 0  # steps done
     skipped: int = 0  # of these: without effect, because the numbers were broken
     seconds: float = 0.0  # spent, over all attempts
-    best: float = -1.0  # mAP50-95
+    best: float = -1.0  # the figure that the weights are chosen by, mAP50-95 or the like
     best_step: int = 0
     since_best: int = 0  # evaluations
     ended: str = ""  # why, when it is over

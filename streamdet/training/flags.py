@@ -46,6 +46,22 @@ def with_flags(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     return merged
 
 
+def for_reader(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """A plate reader's file with the flags that mean something to it."""
+    foreign = sorted(set(flags) - {"max_pictures", "seed", "device"})
+    if foreign:
+        raise ConfigError(
+            "a plate reader draws what it learns from",
+            expected="--max-pictures, --seed, --device",
+            got=", ".join(f"--{name.replace('_', '-')}" for name in foreign),
+        )
+    merged = {**values, **{name: flags[name] for name in ("seed", "device") if name in flags}}
+    if "max_pictures" in flags:
+        merged |= {"pictures": flags["max_pictures"]}
+        merged.pop("epochs", None)
+    return merged
+
+
 def parts_of(text: str) -> dict[str, DataSpec]:
     """A folder → which of its splits are for what; one without splits is divided later."""
     given = DataSpec.parse(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from streamdet.errors import ConfigError
-from streamdet.training.options import TrainOptions
+from streamdet.training.options import LearningOptions
 
 _WORKERS_AT_MOST = 8
 
@@ -29,7 +29,7 @@ class Hardware:
         return f"{name}, {str(self.dtype).removeprefix('torch.')}"
 
 
-def hardware_for(options: TrainOptions) -> Hardware:
+def hardware_for(options: LearningOptions) -> Hardware:
     """Decide; ConfigError where what is asked for is not there."""
     has_gpu = torch.cuda.is_available()
     if options.device == "cuda" and not has_gpu:
@@ -49,7 +49,7 @@ def _threads() -> int:
     return max(1, torch.get_num_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def _dtype(options: TrainOptions, device: torch.device) -> torch.dtype:
+def _dtype(options: LearningOptions, device: torch.device) -> torch.dtype:
     if options.precision == "auto":
         return torch.bfloat16 if _computes_in_bf16(device) else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[options.precision]
@@ -63,7 +63,7 @@ def _computes_in_bf16(device: torch.device) -> bool:
     return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
 
 
-def _workers(options: TrainOptions, device: torch.device) -> int:
+def _workers(options: LearningOptions, device: torch.device) -> int:
     if options.workers is not None:
         return options.workers
     if device.type == "cpu":

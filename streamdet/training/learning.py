@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from streamdet.models.contract import DetectionModel
+from streamdet.models.contract import Learnable
 from streamdet.training.averaging import Average
 from streamdet.training.batches import Batch, resized, seed_of
 from streamdet.training.distributed import Ranks
 from streamdet.training.hardware import Hardware
 from streamdet.training.optimiser import build_optimiser, take_step
-from streamdet.training.options import TrainOptions
+from streamdet.training.options import LearningOptions
 from streamdet.training.schedule import Stretch, rate_at
 
 _FIRST_FP16_SCALE = 2.0**12
@@ -36,7 +36,7 @@ class Learner:
     """The model with everything that moves with it."""
 
     def __init__(
-        self, model: DetectionModel, options: TrainOptions, hardware: Hardware, ranks: Ranks, steps: int
+        self, model: Learnable, options: LearningOptions, hardware: Hardware, ranks: Ranks, steps: int
     ) -> None:
         self._options = options
         self._ranks = ranks
@@ -138,7 +138,7 @@ class Learner:
             self._optimiser.load_state_dict(state.optimiser)
 
 
-def _in_one_piece(model: DetectionModel) -> Tensor:
+def _in_one_piece(model: Learnable) -> Tensor:
     """The running figures of all norms as views of one tensor: kept and brought back by one copy."""
     found = [
         (module, name, buffer)

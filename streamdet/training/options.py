@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -66,16 +66,9 @@ class AverageOptions(_Section):
     decay_at_most: Annotated[float, Field(gt=0, lt=1, description="However long the training is.")] = 0.9998
 
 
-class TrainOptions(_Section):
-    """One training."""
+class LearningOptions(_Section):
+    """What every training has, whatever is learnt: its budget, its steps, its machine."""
 
-    data: DataOptions
-    model: Annotated[ModelOptions, Field(description="The network; `family` says which.")]
-    size: Annotated[
-        tuple[Side, Side],
-        BeforeValidator(_square),
-        Field(description="Width and height of the input, or one for both."),
-    ] = (640, 640)
     pictures: Annotated[int | None, Field(ge=1, description="The budget: pictures seen, repeats counted.")] = None
     epochs: Annotated[float | None, Field(gt=0, description="The budget, as times that each picture is seen.")] = None
     at_least_steps: Annotated[
@@ -83,15 +76,10 @@ class TrainOptions(_Section):
     ] = 0
     batch: Annotated[int, Field(ge=1, description="Pictures at once, over all processes.")] = 8
     accumulate: Annotated[int, Field(ge=1, description="Batches whose gradients make one step.")] = 1
-    augment: AugmentOptions = AugmentOptions()
     optimiser: OptimiserOptions = OptimiserOptions()
     average: AverageOptions = AverageOptions()
     small_share: Annotated[Share, Field(description="Share of the steps at the beginning with small pictures.")] = 0.0
-    small_ratio: Annotated[float, Field(gt=0, le=1, description="How small these are.")] = 0.5
     plain_share: Annotated[Share, Field(description="Share of the steps at the end without mosaic and mixup.")] = 0.15
-    plain_strength: Annotated[
-        Share, Field(description="How far pictures are still scaled and shifted then, against before.")
-    ] = 0.5
     multi_scale: Annotated[
         float, Field(ge=0, lt=1, description="Each step at a size of its own, up to this share smaller or larger.")
     ] = 0.0
@@ -112,7 +100,7 @@ class TrainOptions(_Section):
     ] = 20
 
     @model_validator(mode="after")
-    def _one_budget(self) -> TrainOptions:
+    def _one_budget(self) -> Self:
         if (self.pictures is None) == (self.epochs is None):
             raise ValueError("say either `pictures` or `epochs`: how much is learnt")
         return self
@@ -129,14 +117,31 @@ class TrainOptions(_Section):
         assert self.epochs is not None
         return max(1, self.at_least_steps, round(self.epochs * pictures / self.per_step))
 
-    def small_size(self) -> tuple[int, int]:
-        """The size of the beginning, in the network's strides."""
-        width, height = (max(32, round(side * self.small_ratio / 32) * 32) for side in self.size)
-        return width, height
-
     def learnt_from(self) -> dict[str, Any]:
         """What decides the result: all but how fast it is computed and how often it is saved.
 
         Without what is as ever, so that an option that is new in this version changes nothing.
         """
         return self.model_dump(mode="json", exclude={"workers", "threads", "checkpoint_s"}, exclude_defaults=True)
+
+
+class TrainOptions(LearningOptions):
+    """One training of a detector."""
+
+    data: DataOptions
+    model: Annotated[ModelOptions, Field(description="The network; `family` says which.")]
+    size: Annotated[
+        tuple[Side, Side],
+        BeforeValidator(_square),
+        Field(description="Width and height of the input, or one for both."),
+    ] = (640, 640)
+    augment: AugmentOptions = AugmentOptions()
+    small_ratio: Annotated[float, Field(gt=0, le=1, description="How small the pictures of the beginning are.")] = 0.5
+    plain_strength: Annotated[
+        Share, Field(description="How far pictures are still scaled and shifted then, against before.")
+    ] = 0.5
+
+    def small_size(self) -> tuple[int, int]:
+        """The size of the beginning, in the network's strides."""
+        width, height = (max(32, round(side * self.small_ratio / 32) * 32) for side in self.size)
+        return width, height

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,8 @@ _TRUTH, _FOUND = (40, 200, 60), (230, 60, 40)
 
 def draw_plots(folder: RunFolder, scores: DetectionScores, data_set: DataSet) -> list[Path]:
     """Everything that can be drawn of a finished training, into plots/."""
-    folder.plots.mkdir(exist_ok=True)
-    rows = read_metrics(folder)
-    losses = [name for name in (rows[0] if rows else {}) if name.startswith("loss")]
     drawn = [
-        _figure(folder.plots / "losses.png", lambda axes: _curves(axes, rows, losses, "loss")),
-        _figure(folder.plots / "learning_rate.png", lambda axes: _curves(axes, rows, ["learning_rate"], "rate")),
-        _figure(folder.plots / "scores.png", lambda axes: _curves(axes, rows, ["map50_95", "map50"], "mAP")),
+        *draw_curves(folder, "mAP", ["map50_95", "map50"]),
         _figure(folder.plots / "precision_recall.png", lambda axes: _precision_recall(axes, scores)),
         _figure(folder.plots / "confusion.png", lambda axes: _confusion(axes, scores)),
     ]
@@ -42,6 +38,18 @@ def draw_plots(folder: RunFolder, scores: DetectionScores, data_set: DataSet) ->
         _sheet(path, chosen, scores, data_set)
         drawn.append(path)
     return drawn
+
+
+def draw_curves(folder: RunFolder, what: str, scores: Sequence[str]) -> list[Path]:
+    """Losses, rate and these scores over the steps."""
+    folder.plots.mkdir(exist_ok=True)
+    rows = read_metrics(folder)
+    losses = [name for name in (rows[0] if rows else {}) if name.startswith("loss")]
+    figures = {"losses": ("loss", losses), "learning_rate": ("rate", ["learning_rate"]), "scores": (what, scores)}
+    return [
+        _figure(folder.plots / f"{file}.png", partial(_curves, rows=rows, names=names, what=unit))
+        for file, (unit, names) in figures.items()
+    ]
 
 
 def _figure(path: Path, draw: Callable[[Any], None]) -> Path:

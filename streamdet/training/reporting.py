@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 _LINE_EVERY_S = 30.0  # without a terminal
+_TOLD = ("map50_95", "map50", "exact", "exact_unseen_styles", "exact_real")  # of the figures
 _RATE_OVER_S = 60.0  # pictures per second are those of the last minute
 
 
@@ -97,8 +98,8 @@ class Reporter:
 
     def judged(self, progress: Progress, figures: Mapping[str, float]) -> None:
         """Scoring is done; time spent on it does not count into pictures per second."""
-        self._best = f" · best mAP {progress.best:.3f}"
-        told = " ".join(f"{name} {figures[name]:.3f}" for name in ("map50_95", "map50") if name in figures)
+        self._best = f" · best {progress.best:.3f}"
+        told = " ".join(f"{name} {figures[name]:.3f}" for name in _TOLD if name in figures)
         mark = " · the best so far" if progress.best_step == progress.step else ""
         self.say(f"step {progress.step}: {told}{mark}")
         self._seen = [(time.monotonic(), self._step)]

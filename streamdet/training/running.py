@@ -86,7 +86,7 @@ def _check_share(options: TrainOptions, ranks: Ranks) -> None:
         )
 
 
-def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks) -> Task:
+def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks) -> Task[DetectionModel]:
     random.seed(options.seed)
     np.random.seed(options.seed)
     torch.manual_seed(options.seed)

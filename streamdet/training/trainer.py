@@ -16,18 +16,19 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import torch
 
 from streamdet.errors import TrainingFailed
-from streamdet.models.contract import DetectionModel
-from streamdet.training.batches import Batch, Order, Samples, Share, prepared, seed_of
+from streamdet.models.contract import Learnable
+from streamdet.training.batches import Batch, Joined, Order, Samples, Share, collate, prepared, seed_of
 from streamdet.training.checkpoint import Checkpoint, Progress, hash_of, read_checkpoint, write_checkpoint
 from streamdet.training.diagnosis import Pulse
 from streamdet.training.distributed import Ranks
 from streamdet.training.hardware import Hardware
 from streamdet.training.learning import Learner, StepReport
-from streamdet.training.options import TrainOptions
+from streamdet.training.options import LearningOptions
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import Metrics, RunFolder
 from streamdet.training.schedule import Stretch, stretches
@@ -35,25 +36,30 @@ from streamdet.training.schedule import Stretch, stretches
 _REPORT_EVERY = 10  # steps: one row of figures
 _LEARNT_PER_JUDGED = 3  # pictures: more often, scoring would take a good part of the time
 STOPPED = "stopped"  # Progress.ended of a training that was asked to; it can be resumed
-FIGURE = "map50_95"  # what the best weights are chosen by
+FIGURE = "map50_95"  # what the best weights are chosen by, where a task names nothing else
+
+
+Model = TypeVar("Model", bound=Learnable)
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Generic[Model]):
     """What is learnt, and how it is judged."""
 
-    model: DetectionModel
+    model: Model
     pictures: int  # that there are to learn from
     judged: int  # pictures that it is judged by
     samples: Callable[[Stretch], Samples]
-    judge: Callable[[DetectionModel], Mapping[str, float]]  # figures, FIGURE among them
-    keep: Callable[[DetectionModel, Progress], None]  # put the best weights away
+    judge: Callable[[Model], Mapping[str, float]]  # figures, the one that chooses among them
+    keep: Callable[[Model, Progress], None]  # put the best weights away
     data_hash: str
+    joined: Joined = collate
+    figure: str = FIGURE
 
 
 def train(
-    task: Task,
-    options: TrainOptions,
+    task: Task[Any],
+    options: LearningOptions,
     folder: RunFolder,
     hardware: Hardware,
     ranks: Ranks,
@@ -68,8 +74,8 @@ def train(
 class _Training:
     def __init__(
         self,
-        task: Task,
-        options: TrainOptions,
+        task: Task[Any],
+        options: LearningOptions,
         folder: RunFolder,
         hardware: Hardware,
         ranks: Ranks,
@@ -130,6 +136,7 @@ class _Training:
             Order(self.task.pictures, options.seed),
             Share(options.batch, options.accumulate, ranks.rank, ranks.world),
             steps,
+            joined=self.task.joined,
             workers=self.hardware.workers,
             pin=ranks.device.type == "cuda",
         )
@@ -180,7 +187,7 @@ class _Training:
             model = self.learner.average.finish()
             figures = {name: float(value) for name, value in self.task.judge(model).items()}
             self.metrics.write({"step": progress.step, "seconds": self._seconds(), **figures})
-            if figures[FIGURE] > progress.best:
+            if figures[self.task.figure] > progress.best:
                 self._keep(model, figures)
             else:
                 progress.since_best += 1
@@ -188,10 +195,10 @@ class _Training:
         if self.ranks.any(patience is not None and self.progress.since_best >= patience):
             self.progress.ended = f"{patience} scorings without a better one"
 
-    def _keep(self, model: DetectionModel, figures: dict[str, float]) -> None:
+    def _keep(self, model: Learnable, figures: dict[str, float]) -> None:
         """Put the best weights away; where the disk refuses, they were not the best."""
         better = replace(
-            self.progress, best=figures[FIGURE], best_step=self.progress.step, scores=figures, since_best=0
+            self.progress, best=figures[self.task.figure], best_step=self.progress.step, scores=figures, since_best=0
         )
         try:
             self.task.keep(model, better)
