@@ -137,6 +137,7 @@ class SuiteManifest(_Part):
     kind: Literal["suite"]
     detect: str
     read: str | None = None
+    on: tuple[str, ...] = ()  # classes of the detector that are read; none named: all
     vote: dict[str, object] | None = None
     provenance: Provenance = Provenance()
 

@@ -53,6 +53,10 @@ def run(
     ] = None,
     backend: Annotated[str | None, typer.Option(help="auto, onnx-cpu, openvino, onnx-cuda, tensorrt.")] = None,
     decode: Annotated[str | None, typer.Option(help="Where video is decoded: auto, cpu or cuda.")] = None,
+    privacy: Annotated[
+        str | None,
+        typer.Option(help="Plate texts: off, hash (a keyed hash instead) or blur (and no plate in pictures)."),
+    ] = None,
     realtime: Annotated[bool, typer.Option("--realtime", help="Play files no faster than they were recorded.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Begin files again when they end.")] = False,
     resume: Annotated[
@@ -73,6 +77,7 @@ def run(
         "track": tracker,
         "score": score,
         "classes": None if classes is None else [name.strip() for name in classes.split(",") if name.strip()],
+        "privacy": privacy,
         "metrics": None if metrics_port is None else {"port": metrics_port},
     }
     each_stream = {"max_frames": max_frames, "decode": decode, "realtime": realtime or None, "loop": loop or None}

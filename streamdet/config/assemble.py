@@ -9,16 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamdet.config.models import DetectOptions, NoTracker, RunOptions, StreamOptions
+from pydantic import ValidationError
+
+from streamdet.config.models import DetectOptions, NoTracker, ReadOptions, RunOptions, StreamOptions
 from streamdet.config.overwriting import refuse_overwriting
-from streamdet.errors import ConfigError, StreamdetError
+from streamdet.errors import ConfigError, EngineNotFound, ManifestInvalid, StreamdetError
 from streamdet.frames import Detections
 from streamdet.infer.contract import Detector
 from streamdet.infer.detector import load_detector
 from streamdet.infer.shelf import Shelf, Suite
 from streamdet.pipeline.joining import class_table
 from streamdet.pipeline.pipeline import Limits, Pipeline
-from streamdet.pipeline.stream import Motion, Stream, TrackerFactory
+from streamdet.pipeline.stream import Motion, ReadStage, Stream, TrackerFactory
+from streamdet.plates.privacy import Veil, veil
+from streamdet.plates.reader import Reader, load_reader
+from streamdet.plates.vote import VoteOptions
 from streamdet.sinks.catalogue import sink_from
 from streamdet.sinks.contract import Sink, StreamStatus
 from streamdet.sinks.options import SinkOptions
@@ -27,6 +32,7 @@ from streamdet.tracking.bytetrack import ByteTrackOptions
 from streamdet.tracking.catalogue import make_tracker
 
 LoadDetector = Callable[[DetectOptions], Detector]
+LoadReader = Callable[[ReadOptions], Reader]
 Place = Callable[[str, Sequence[Detector]], int | None]  # a stream and its engines → where its pictures shall lie
 
 
@@ -95,7 +101,10 @@ class Streams:
     options: RunOptions
     load: LoadDetector = field(default_factory=lambda: load_engine)
     place: Place = lambda name, detectors: None
+    load_reader: LoadReader = field(default_factory=lambda: open_reader)
     _detectors: dict[DetectOptions, Detector] = field(default_factory=dict)
+    _readers: dict[tuple[str, str, str | None], Reader] = field(default_factory=dict)
+    _veil: Veil | None = None
     _warm: set[object] = field(default_factory=set)
 
     def make(self, name: str, stream: StreamOptions, uri: str) -> Stream:
@@ -108,6 +117,7 @@ class Streams:
             make_source(name, uri, stream, lambda: self.place(name, detectors)),
             detectors,
             tracker=self._tracker(stream),
+            read=self.read_of(name, stream, detectors),
             motion=_camera_motion if stream.camera_motion else None,
             priority=stream.priority,
             max_fps=stream.max_fps,
@@ -142,6 +152,8 @@ class Streams:
         """The run is over: let its engines go."""
         while self._detectors:
             self._detectors.popitem()[1].close()
+        while self._readers:
+            self._readers.popitem()[1].close()
 
     def detectors_of(self, name: str, stream: StreamOptions) -> tuple[Detector, ...]:
         """A stream's engines, loaded; they know the classes that it asks for."""
@@ -160,6 +172,40 @@ class Streams:
                 expected=", ".join(shown[:40]) + (" …" if len(shown) > 40 else ""),
             )
         return detectors
+
+    def read_of(self, name: str, stream: StreamOptions, detectors: Sequence[Detector]) -> tuple[ReadStage, ...]:
+        """A stream's readers, loaded: those named for it or for the run, or else those of its suites."""
+        run = self.options
+        read = stream.read if stream.read is not None else run.read
+        if read is None:
+            read = tuple(part for detect in stream.detect or run.detect or () if (part := _of_suite(detect)))
+        known = {name for detector in detectors for name in detector.names}
+        stages = []
+        for options in read:
+            unknown = sorted(set(options.on) - known - set(class_table(detectors)[1]))
+            if unknown:
+                raise ConfigError(
+                    f"stream {name!r} reads a class that its engine does not know",
+                    expected=", ".join(sorted(known)[:40]),
+                    got=", ".join(unknown),
+                )
+            vote = _changed(_changed(options.vote, run.vote), stream.vote)
+            on = frozenset(options.on or known)
+            stages.append(
+                ReadStage(self._reader(options), on, vote, self._hidden(), options.crops_per_frame, options.deadline_s)
+            )
+        return tuple(stages)
+
+    def _hidden(self) -> Veil:
+        if self._veil is None:
+            self._veil = veil(self.options.privacy, self.options.privacy_key_file)
+        return self._veil
+
+    def _reader(self, options: ReadOptions) -> Reader:
+        key = options.engine, options.backend, options.precision
+        if key not in self._readers:
+            self._readers[key] = self.load_reader(options)
+        return self._readers[key]
 
     def _detector(self, options: DetectOptions) -> Detector:
         if options not in self._detectors:
@@ -182,6 +228,40 @@ def load_engine(options: DetectOptions) -> Detector:
     found = Shelf().open(options.engine)
     name = str(found.folder.parent / found.manifest.detect) if isinstance(found, Suite) else str(found.folder)
     return load_detector(name, backend=options.backend, precision=options.precision, all_gpus=True)
+
+
+def open_reader(options: ReadOptions) -> Reader:
+    """A reader by name."""
+    return load_reader(options.engine, options.backend, options.precision)
+
+
+def _of_suite(detect: DetectOptions) -> ReadOptions | None:
+    """The reader that comes with a detector, where that was named by a suite."""
+    try:
+        found = Shelf().open(detect.engine)
+    except EngineNotFound:
+        return None  # a detector that was not loaded from the shelf
+    if not isinstance(found, Suite) or found.manifest.read is None:
+        return None
+    manifest = found.manifest
+    try:
+        vote = VoteOptions.model_validate(manifest.vote or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ManifestInvalid(
+            f"the suite's vote is invalid: {first['msg']}",
+            where=found.folder / "manifest.json",
+            got=".".join(str(part) for part in first["loc"]),
+        ) from error
+    folder = found.folder.parent / str(manifest.read)
+    return ReadOptions(engine=str(folder), on=manifest.on, backend=detect.backend, vote=vote)
+
+
+def _changed(vote: VoteOptions, changes: VoteOptions | None) -> VoteOptions:
+    """With what somebody has said of it."""
+    if changes is None:
+        return vote
+    return vote.model_copy(update={name: getattr(changes, name) for name in changes.model_fields_set})
 
 
 def _camera_motion() -> Motion:

@@ -74,7 +74,12 @@ def _engines(options: RunOptions) -> Iterator[Try]:
             detectors = workshop.detectors_of(name, options.streams[name])
             for detector in detectors:
                 detector.worker().close()
-            return ", ".join(f"{each.name} on {each.backend_name}, {each.precision}" for each in detectors)
+            stages = workshop.read_of(name, options.streams[name], detectors)
+            for stage in stages:
+                stage.reader.worker().close()
+            engines = [(each.name, each.backend_name, each.precision) for each in detectors]
+            engines += [(stage.reader.name, stage.reader.backend_name, stage.reader.precision) for stage in stages]
+            return ", ".join(f"{engine} on {backend}, {precision}" for engine, backend, precision in engines)
 
         if stream.detect or name == next(iter(options.streams)):
             yield f"engine of {name}" if stream.detect else "engine", attempt

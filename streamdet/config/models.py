@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from streamdet.plates.privacy import Privacy
+from streamdet.plates.vote import VoteOptions
 from streamdet.sinks.catalogue import AnySinkOptions
 from streamdet.sources.options import SourceOptions
 from streamdet.tracking.catalogue import TrackerOptions
@@ -30,6 +32,32 @@ class DetectOptions(_Section):
     ] = None
 
 
+def _one_word(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class ReadOptions(_Section):
+    """Which reader looks at the crops of which objects."""
+
+    engine: Annotated[str, Field(description="A reader's name on the shelf, or the path of its folder.")]
+    on: Annotated[
+        tuple[str, ...], BeforeValidator(_one_word), Field(description="Objects of these classes are read; empty: all.")
+    ] = ()
+    backend: Annotated[str, Field(description="auto, or one runtime: see `streamdet engine show`.")] = "auto"
+    precision: Annotated[
+        Literal["fp32", "fp16", "bf16", "int8-sym", "int8-u8"] | None,
+        Field(description="One of the engine's precisions; the backend's usual one where not given."),
+    ] = None
+    vote: Annotated[VoteOptions, Field(description="How readings of one plate become one text.")] = VoteOptions()
+    crops_per_frame: Annotated[
+        int,
+        Field(ge=1, le=64, description="Crops read in one frame, the neediest first; others wait, and are counted."),
+    ] = 4
+    deadline_s: Annotated[
+        float, Field(gt=0, description="A frame waits no longer for its crops: its texts stay as they were.")
+    ] = 1.0
+
+
 class NoTracker(_Section):
     """Objects are not followed."""
 
@@ -45,6 +73,7 @@ def _kind_alone(value: Any) -> Any:
 
 
 Detect = Annotated[tuple[DetectOptions, ...], Field(min_length=1), BeforeValidator(_one_or_many)]
+Read = Annotated[tuple[ReadOptions, ...], BeforeValidator(_one_or_many)]
 Track = Annotated[Annotated[NoTracker | TrackerOptions, Field(discriminator="kind")], BeforeValidator(_kind_alone)]
 
 
@@ -71,6 +100,8 @@ class StreamOptions(SourceOptions, Selection):
     source: Annotated[str, Field(description="A path, a glob, a URL, camera:0 or synthetic:plates.")]
     detect: Annotated[Detect | None, Field(description="An engine, or several, for this stream.")] = None
     track: Annotated[Track | None, Field(description="A tracker for this stream, or none.")] = None
+    read: Annotated[Read | None, Field(description="Readers of this stream; []: none, also of a suite.")] = None
+    vote: Annotated[VoteOptions | None, Field(description="What differs from the readers' own votes here.")] = None
     camera_motion: Annotated[bool, Field(description="The camera moves: measure how, for the tracker.")] = False
     priority: Annotated[int, Field(ge=1, le=100, description="Turns at the detector, against other streams.")] = 1
     max_fps: Annotated[float | None, Field(gt=0, description="Frames beyond this rate are dropped.")] = None
@@ -107,6 +138,19 @@ class RunOptions(Selection):
     streams: Annotated[dict[str, StreamOptions], Field(description="The streams by name.")]
     detect: Annotated[Detect | None, Field(description="The engine, or several, of every stream.")] = None
     track: Annotated[Track | None, Field(description="The tracker of every stream; ByteTrack where not given.")] = None
+    read: Annotated[
+        Read | None, Field(description="Readers, on the crops of named classes; those of the suite where not given.")
+    ] = None
+    vote: Annotated[VoteOptions | None, Field(description="What differs from the readers' own votes.")] = None
+    privacy: Annotated[
+        Privacy,
+        Field(
+            description="off: texts as read; hash: a keyed hash in their place; blur: plates blurred in pictures too."
+        ),
+    ] = "off"
+    privacy_key_file: Annotated[
+        Path | None, Field(description="The key of the hashes; that of $STREAMDET_PLATE_KEY where not given.")
+    ] = None
     sinks: Annotated[tuple[AnySinkOptions, ...], Field(description="Where results and events go.")] = ()
     metrics: Annotated[MetricsOptions | None, Field(description="No server where not given.")] = None
     limits: LimitOptions = LimitOptions()

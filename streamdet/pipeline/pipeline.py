@@ -18,12 +18,15 @@ from streamdet.metrics import Meter
 from streamdet.pipeline import memory
 from streamdet.pipeline.batcher import Batcher
 from streamdet.pipeline.clock import Clock
+from streamdet.pipeline.desk import Desk
 from streamdet.pipeline.lane import Ticket
 from streamdet.pipeline.ledger import DropReason
 from streamdet.pipeline.outlet import Outlet, SinkBalance
+from streamdet.pipeline.reading_crew import ReadingCrew
 from streamdet.pipeline.road import Road
 from streamdet.pipeline.stream import Stream
 from streamdet.pipeline.worker import Crew
+from streamdet.plates.reader import Reader
 from streamdet.sinks.contract import Sink, StreamStatus
 
 log = logging.getLogger(__name__)
@@ -128,16 +131,18 @@ class Pipeline:
             if self._stopping:
                 raise ConfigError("the pipeline is stopping and takes no streams")
             crews = [self._crew(detector) for detector in stream.detectors]
+            desks = tuple(self._desk(stage.reader) for stage in stream.read)
             road = Road(
                 name,
                 stream,
-                tuple(crew.batcher for crew in crews),
+                tuple(crew.batcher for crew in crews if isinstance(crew.batcher, Batcher)),
                 self._clock,
                 self.meter,
                 in_flight=self._room(stream),
                 emit=self._emit,
                 emit_event=self._emit_event,
                 on_end=self._on_end,
+                desks=desks,
             )
             self._roads[name] = road
             if self._started:
@@ -338,6 +343,17 @@ class Pipeline:
             self.meter.engine_info.labels(detector.name, detector.backend_name, detector.precision).set(1)
         return crew
 
+    def _desk(self, reader: Reader) -> Desk:
+        """Where all streams bring their crops for that reader."""
+        crew = self._crews.get(id(reader))
+        if crew is None:
+            desk = Desk(reader.name, self._clock, self.meter, limit=1 if reader.device == "cpu" else 8)
+            crew = ReadingCrew(reader, desk, self._clock, self.meter, push=lambda ticket: None, on_hopeless=self.fail)
+            self._crews[id(reader)] = crew
+            self.meter.engine_info.labels(reader.name, reader.backend_name, reader.precision).set(1)
+        assert isinstance(crew.batcher, Desk)
+        return crew.batcher
+
     def _staff(self) -> None:
         """How many sessions, and how wide. On a CPU a batch gains nothing: many one-thread sessions where frames wait
         in numbers, one session of all cores where a single live stream wants its answer soon. On a GPU two sessions,
@@ -345,7 +361,9 @@ class Pipeline:
         roads = [road for road in self._roads.values() if not road.over]
         single_live = len(roads) == 1 and roads[0].live
         for crew in self._crews.values():
-            if not crew.detector.needs_picture:
+            if isinstance(crew, ReadingCrew):
+                crew.resize(max(self._cores // 2, 1), 1)
+            elif not getattr(crew.detector, "needs_picture", True):
                 crew.resize(1, 1)
             elif crew.detector.device != "cpu":
                 crew.resize(2, 1)

@@ -34,10 +34,8 @@ def distance(a: str, b: str) -> float:
 
 
 def likeness(alphabet: str) -> npt.NDArray[np.float64]:
-    """[A, A]: how readily each character is taken for each other one; rows add up to 1, nothing on the diagonal."""
-    near = np.array([[0.0 if a == b else 1.0 - swap_cost(a, b) for b in alphabet] for a in alphabet])
-    total = near.sum(axis=1, keepdims=True)
-    return np.where(total > 0, near / np.maximum(total, 1e-9), 0.0)
+    """[A, A]: how readily each character is taken for each other one, 0 to 1 and the same both ways; 0 for itself."""
+    return np.array([[0.0 if a == b else 1.0 - swap_cost(a, b) for b in alphabet] for a in alphabet])
 
 
 def align(

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 _UNSURE = (
     0.08  # of every posterior is spread over all characters: no single look may be certain, blur is sure of itself
 )
-_CONFUSED = 0.08  # and this over those that look alike
+_CONFUSED = 0.06  # so much of it goes to a character that looks just the same, less to others; the same both ways
 _MISSED, _INVENTED = 0.06, 0.03  # how often a look has no such character, or one that is not there
 _INDEPENDENT = 6.0  # so many looks' worth of evidence at most: the next frame repeats the errors of the last
 _MOST = 24  # columns; the ones with the least evidence go

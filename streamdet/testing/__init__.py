@@ -2,12 +2,15 @@
 
 from streamdet.testing.checks import check_backend, check_sink, check_source, check_tracker
 from streamdet.testing.clock import ManualClock
+from streamdet.testing.reading import FakeReader, FakeReaderBackend, look_at, reader_manifest
 from streamdet.testing.saboteur import Saboteur
 from streamdet.testing.stations import FakeBackend, FakeDetector, ListSink, SyntheticSource, one_box, tiny_manifest
 
 __all__ = [
     "FakeBackend",
     "FakeDetector",
+    "FakeReader",
+    "FakeReaderBackend",
     "ListSink",
     "ManualClock",
     "Saboteur",
@@ -16,6 +19,8 @@ __all__ = [
     "check_sink",
     "check_source",
     "check_tracker",
+    "look_at",
     "one_box",
+    "reader_manifest",
     "tiny_manifest",
 ]
