@@ -24,7 +24,7 @@ class Objects:
     xyxy: Boxes  # f32 [N, 4]
     class_id: npt.NDArray[np.int64]  # [N]; −1: of a class that is not declared
     ignored: npt.NDArray[np.bool_]  # [N]: crowds and difficult ones: neither learnt nor counted
-    keypoints: npt.NDArray[np.float32] | None = None  # [N, P, 3]: x, y, visible (0 or 1); corners run clockwise
+    keypoints: npt.NDArray[np.float32] | None = None  # [N, P, 3]: x, y, visible (0, 1, −1: unknown); corners clockwise
     polygons: tuple[Polygons, ...] | None = None  # [N]
     texts: tuple[str, ...] | None = None  # [N]: what is written there
 

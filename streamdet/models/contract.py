@@ -16,7 +16,7 @@ class Targets:
     xyxy: Tensor  # f32 [B, M, 4], pixels of the input
     class_id: Tensor  # i64 [B, M]; −1: no object
     ignored: Tensor  # bool [B, M]: neither an object nor background
-    keypoints: Tensor | None = None  # f32 [B, M, P, 3]: x, y, visible
+    keypoints: Tensor | None = None  # f32 [B, M, P, 3]: x, y, visible (−1: not known)
     masks: Tensor | None = None  # u8 [B, M, H, W]
 
 

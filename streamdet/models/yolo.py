@@ -33,7 +33,7 @@ class YoloOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: Literal["tiny", "pico", "n", "s"] = Field("n", description="Width and depth; tiny is for tests.")
+    size: Literal["tiny", "femto", "pico", "n", "s"] = Field("n", description="Width and depth; tiny is for tests.")
     backbone: BackboneName | None = Field(None, description="Another network that sees; None: the size's own.")
     activation: Activation = Field("relu", description="relu survives eight bits and is fast in bf16; silu does not.")
     fine_level: bool = Field(False, description="Look at every 4th pixel too: for objects of some ten pixels or less.")
@@ -252,9 +252,13 @@ class Yolo(DetectionModel):
         return (losses.soft_cross_entropy(answers.classes, wanted) * given.counted[..., None]).sum()
 
     def _keypoint_errors(self, got: Tensor, raw: Tensor, wanted: Tensor, xyxy: Tensor) -> tuple[Tensor, Tensor]:
-        """[P, K, 3] against [P, K, 3] → [P] distance in sizes of the object, of what is visible; [P] visibility."""
+        """[P, K, 3] against [P, K, 3] → [P] distance in sizes of the object, of what is visible; [P] visibility.
+
+        A point whose visibility is negative is one of which nothing is known, and teaches nothing.
+        """
         size = geometry.area(xyxy).clamp(min=1.0).sqrt()[:, None, None]
         visible = (wanted[..., 2] > 0).float()  # [P, K]
         away = losses.smooth_l1(got[..., :2] / size, wanted[..., :2] / size, beta=0.05).sum(-1)
         error = (away * visible).sum(-1) / visible.sum(-1).clamp(min=1.0)
-        return error, losses.soft_cross_entropy(raw[..., 2], visible).mean(-1)
+        known = (wanted[..., 2] >= 0).float()
+        return error, (losses.soft_cross_entropy(raw[..., 2], visible) * known).mean(-1)

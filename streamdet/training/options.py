@@ -10,6 +10,7 @@ from streamdet.datasets.catalogue import DataSpec
 from streamdet.models.catalogue import ModelOptions
 from streamdet.training.augment.options import AugmentOptions
 from streamdet.training.optimiser import OptimiserOptions
+from streamdet.training.rendered_plates import RenderedPlates
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -136,6 +137,9 @@ class TrainOptions(LearningOptions):
         Field(description="Width and height of the input, or one for both."),
     ] = (640, 640)
     augment: AugmentOptions = AugmentOptions()
+    rendered: Annotated[
+        RenderedPlates | None, Field(description="Plates drawn into pictures, to learn from besides the labelled ones.")
+    ] = None
     small_ratio: Annotated[float, Field(gt=0, le=1, description="How small the pictures of the beginning are.")] = 0.5
     plain_strength: Annotated[
         Share, Field(description="How far pictures are still scaled and shifted then, against before.")

@@ -30,6 +30,7 @@ from streamdet.training.hardware import hardware_for
 from streamdet.training.labelled import DataSets, examined, open_all
 from streamdet.training.options import TrainOptions
 from streamdet.training.plots import draw_plots
+from streamdet.training.rendered_plates import Grounds, samples_with, with_corners
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder
 from streamdet.training.schedule import Stretch
@@ -91,11 +92,17 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks
     np.random.seed(options.seed)
     torch.manual_seed(options.seed)
     model = build_model(options.model, len(data.train.classes))
-    large = Augmenter(data.train, options.augment, options.size)
+    rendered = options.rendered
+    learnt = data.train if rendered is None else with_corners(data.train, rendered)
+    large = Augmenter(learnt, options.augment, options.size)
+    grounds = None if rendered is None else Grounds(learnt, rendered.streets, rendered.street_share)
 
     def samples(stretch: Stretch) -> Samples:
         fitting = large.variant(size=options.small_size()) if stretch.small else large
-        return fitting.variant(calmed(options)) if stretch.plain else fitting
+        fitting = fitting.variant(calmed(options)) if stretch.plain else fitting
+        return (
+            fitting if rendered is None or grounds is None else samples_with(fitting, grounds, rendered, options.size)
+        )
 
     def judge(averaged: DetectionModel) -> Mapping[str, float]:
         return scored(averaged, options, data.valid).figures()
@@ -135,7 +142,7 @@ def scored(model: DetectionModel, options: TrainOptions, data_set: DataSet) -> D
 def provenance_of(options: TrainOptions, data: DataSets, progress: Progress) -> dict[str, str]:
     """Where weights come from."""
     return {
-        "data": data.train.name,
+        "data": data.train.name + (" and rendered plates" if options.rendered else ""),
         "pictures_seen": str(progress.step * options.per_step),
         "steps": str(progress.step),
         "seed": str(options.seed),
