@@ -54,4 +54,4 @@ def worth(sharpness: float, size: tuple[float, float], corner_score: float) -> f
     Bounded on both sides: the best look is not worth a dozen others, and a poor one is worth something.
     """
     width, height = size
-    return float(np.clip(sharpness * np.sqrt(width * height) / 60.0 * corner_score, 0.1, 2.0))
+    return float(np.clip(sharpness * np.sqrt(width * height) / 25.0 * corner_score, 0.1, 2.0))
