@@ -200,7 +200,7 @@ class PlateReader(Learnable):
         return {
             "glyph": how.glyph_weight * glyph_error(said.glyph, labels, how.ink_weight).mean(),
             "dice": how.dice_weight * dice_error(ink, (labels > 0).float()).mean(),
-            "core": how.core_weight * core_error(said.core, targets.core.float()).mean(),
+            "core": how.core_weight * middle_error(said.core, targets.core.float()).mean(),
             "line": how.line_weight * line_error(said.line, targets.lines).mean(),
             "sequence": how.sequence_weight * sequence_error(said.sequence, targets.text).mean(),
         }
@@ -213,7 +213,7 @@ def glyph_error(logits: Tensor, labels: Tensor, ink_weight: float) -> Tensor:
     return (each * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
 
 
-def core_error(logits: Tensor, wanted: Tensor) -> Tensor:
+def middle_error(logits: Tensor, wanted: Tensor) -> Tensor:
     """Cross-entropy and overlap of the characters' middles, [B, h, w] → [B]."""
     each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     weight = 1 + 3 * wanted

@@ -10,7 +10,7 @@ import torch
 from streamdet.models.plate_reader import PlateReader
 from streamdet.plates.decode import Decoder, Reading
 from streamdet.scenes.alphabets import CHARACTERS
-from streamdet.training.reader_data import JudgedCrop, JudgedCrops
+from streamdet.training.reader_crops import JudgedCrop, JudgedCrops
 
 _AT_ONCE = 64
 _SMALL_PX, _LARGE_PX = 10.0, 16.0  # heights of characters between which reading is hard

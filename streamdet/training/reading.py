@@ -24,8 +24,8 @@ from streamdet.training.distributed import Ranks, joined
 from streamdet.training.hardware import hardware_for
 from streamdet.training.options import LearningOptions
 from streamdet.training.plots import draw_curves
-from streamdet.training.reader_data import CropSamples, JudgedCrops, RenderedCrops, crops_to_judge_by
-from streamdet.training.reader_data import joined as joined_crops
+from streamdet.training.reader_crops import CropSamples, JudgedCrops, RenderedCrops, crops_to_judge_by
+from streamdet.training.reader_crops import joined as joined_crops
 from streamdet.training.reader_judge import judged
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder
