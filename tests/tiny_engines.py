@@ -95,3 +95,76 @@ def scene(
     picture[0, : len(boxes), :4] = boxes
     picture[0, : len(boxes), 4 : 4 + n_classes] = scores
     return picture
+
+
+READER_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def reader_level(letter: str) -> int:
+    """The grey level by which `parrot_reader` knows a character."""
+    return 60 + 5 * READER_ALPHABET.index(letter)
+
+
+def parrot_reader(folder: Path, *, size: tuple[int, int] = (192, 64)) -> Path:
+    """An engine folder of a reader whose characters are grey patches on black: `reader_level` says which is which.
+
+    What stands in the lower half of the crop belongs to the lower line.
+    """
+    width, height = size[0] // 2, size[1] // 2
+    levels = np.array([0, *(reader_level(letter) for letter in READER_ALPHABET)], np.float32)
+    lower = np.where(np.arange(height) >= height // 2, 6.0, -6.0).astype(np.float32)
+    constants = {
+        "levels": levels.reshape(1, -1, 1, 1),
+        "width": np.array(3.0, np.float32),
+        "minus": np.array(-1.0, np.float32),
+        "half": np.array(45.0, np.float32),
+        "lower": np.repeat(lower[None, :, None], width, axis=2),
+        "zero": np.array(0.0, np.float32),
+        "axis": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["levels_in"], to=TensorProto.FLOAT),
+        helper.make_node("AveragePool", ["levels_in"], ["small"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Sub", ["small", "levels"], ["away"]),
+        helper.make_node("Div", ["away", "width"], ["steps"]),
+        helper.make_node("Mul", ["steps", "steps"], ["squares"]),
+        helper.make_node("Mul", ["squares", "minus"], ["glyph"]),
+        helper.make_node("Squeeze", ["small", "axis"], ["flat"]),
+        helper.make_node("Sub", ["flat", "half"], ["core"]),
+        helper.make_node("Mul", ["flat", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "lower"], ["line"]),
+    ]
+    shape = ["batch", height, width]
+    outputs = {"glyph": ["batch", len(levels), height, width], "core": shape, "line": shape}
+    graph = helper.make_graph(
+        nodes,
+        "parrot_reader",
+        [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["batch", 1, size[1], size[0]])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in outputs.items()],
+        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    folder.mkdir(parents=True)
+    onnx.save(model, folder / "model.onnx")
+    manifest = EngineManifest(
+        name=folder.name,
+        kind="reader",
+        family="parrot",
+        input=EngineInput(name="crops", size=size, colour="gray", fit=Fit(mode="stretch"), batch=(1, 4)),
+        outputs={name: name for name in outputs},
+        alphabet=READER_ALPHABET,
+        files=(EngineFile(path="model.onnx", sha256=sha256_of(folder / "model.onnx")),),
+    )
+    (folder / "manifest.json").write_text(dump_manifest(manifest), encoding="utf-8")
+    return folder
+
+
+def plate_for_parrots(text: str, size: tuple[int, int] = (188, 40)) -> npt.NDArray[np.uint8]:
+    """A grey plate [h, w] that `parrot_reader` reads as this text."""
+    width, height = size
+    plate = np.zeros((height, width), np.uint8)
+    step = width / (len(text) + 0.5)
+    for number, letter in enumerate(text):
+        left = round(step * (number + 0.5))
+        plate[height // 6 : height // 2, left : left + round(step * 0.6)] = reader_level(letter)
+    return plate

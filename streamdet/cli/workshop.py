@@ -81,3 +81,49 @@ def tracks(
         shares = (row.hota, row.det_a, row.ass_a, row.mota, row.idf1)
         table.add_row(row.sequence, *(f"{share:.2f}" for share in shares), str(row.switches))
     Console().print(table)
+
+
+@eval_app.command()
+def plates(
+    engine: Annotated[str, typer.Argument(help="A suite, a detector of plates, or a reader.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="Pictures (PATH or PATH:SPLIT), a folder of crops with labels.csv, rendered:crops or rendered:passes.",
+        ),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A folder with readings.csv, and corners.csv and ignore.csv where there are any."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Of the readings: test, validation …")] = None,
+    out: Annotated[Path | None, typer.Option(help="A file for the figures, as JSON.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead.")] = False,
+    backend: Annotated[str, typer.Option(help="The runtime of an engine.")] = "auto",
+    score: Annotated[float | None, typer.Option(min=0, max=1, help="Plates above this count as found.")] = None,
+) -> None:
+    """Plates found, corners, texts and masks, by their height; of passes, what the vote makes of them.
+
+    A reader alone reads where the labels say that the plates are; a suite reads where its detector found them.
+
+        streamdet eval plates plates ../data/plates_ro --labels tests/data/plates_ro --split test
+        streamdet eval plates plate-reader 'rendered:crops?split=test&count=300&glyph_px=10-16'
+    """
+    import json
+
+    from streamdet.cli.plate_scores import print_plate_scores
+    from streamdet.cli.scores import progress_bar
+    from streamdet.evaluation.plate_tasks import PlateTask, evaluate_plates
+
+    task = PlateTask(engine, data, labels, split, backend, score)
+    with progress_bar(f"scoring {engine}") as progress:
+        label, scores = evaluate_plates(task, progress)
+    figures = json.dumps({"engine": label, **scores.as_json()}, indent=2, ensure_ascii=False)
+    if as_json:
+        typer.echo(figures)
+    else:
+        print_plate_scores(label, scores)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(figures + "\n", encoding="utf-8")

@@ -132,7 +132,7 @@ class EngineReaderWorker:
 
         engine_input = reader.manifest.input
         self._alphabet = reader.alphabet
-        self._session = session
+        self.session = session
         self._limit = engine_input.batch[1]
         self._warp = Warp(engine_input.size, engine_input.colour)
         self._decoder = Decoder(len(reader.alphabet))
@@ -160,12 +160,12 @@ class EngineReaderWorker:
         looks: list[Look] = []
         for start in range(0, len(crops), self._limit):
             part = crops[start : start + self._limit]
-            self._session.input(len(part))[:] = part
+            self.session.input(len(part))[:] = part
             looks += self._looks([(i, size, 1.0) for i in range(len(part))], len(part))
         return looks
 
     def _batch(self, picture: Picture, views: Sequence[PlateView]) -> list[Look | None]:
-        batch = self._session.input(len(views))
+        batch = self.session.input(len(views))
         placed: list[int | None] = []
         used = 0
         for view in views:
@@ -177,8 +177,8 @@ class EngineReaderWorker:
         return [None if i is None else next(looks) for i in placed]
 
     def _looks(self, rows: Sequence[tuple[int, tuple[float, float], float]], n: int) -> list[Look]:
-        crops = self._session.input(n).copy()
-        arrays = self._session.run(n)
+        crops = self.session.input(n).copy()
+        arrays = self.session.run(n)
         return [
             Look(self._decoder.read(arrays, i), self._alphabet, size, self._sharpness(crops[i]), score, crops[i])
             for i, size, score in rows
@@ -190,7 +190,7 @@ class EngineReaderWorker:
 
     def close(self) -> None:
         """Close the session."""
-        self._session.close()
+        self.session.close()
 
 
 def load_reader(
