@@ -108,6 +108,20 @@ def check(
 
 
 @engine_app.command()
+def suite(
+    name: Annotated[str, typer.Argument(help="What the suite is called on the shelf.")],
+    detect: Annotated[str, typer.Option(help="The engine that finds.")],
+    read: Annotated[str | None, typer.Option(help="The engine that reads what was found.")] = None,
+    shelf: Annotated[Path, typer.Option(help="The shelf of all of them.")] = Path("engines"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a suite of that name.")] = False,
+) -> None:
+    """Make several engines one, which every verb takes by its name."""
+    from streamdet.graft.shelving import put_suite_on_shelf
+
+    say(str(put_suite_on_shelf(shelf, name, detect=detect, read=read, replace=force)))
+
+
+@engine_app.command()
 def bench(
     name: EngineName,
     backend: Annotated[list[str] | None, typer.Option(help="Only these runtimes. May be repeated.")] = None,

@@ -57,7 +57,11 @@ def export(
 
     from streamdet.errors import ModelRefused
     from streamdet.export.run import export_run
+    from streamdet.models.reader_weights import is_reader
 
+    if is_reader(run):
+        _export_reader(run, name, precision, shelf, licence, force=force)
+        return
     done = export_run(
         run,
         name,
@@ -81,6 +85,21 @@ def export(
     say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
     if refused:
         raise typer.Exit(1)
+
+
+def _export_reader(run: Path, name: str, precision: str, shelf: Path, licence: str, *, force: bool) -> None:
+    from rich.markup import escape
+
+    from streamdet.export.reader import export_reader
+
+    if precision != "fp32":
+        raise ConfigError("a reader is exported in single precision", expected="--precision fp32", got=precision)
+    done = export_reader(run, name, shelf=shelf, licence=licence, replace_existing=force)
+    say(f"[green]{name}[/]: plate reader, off by at most {done.torch_apart:.2g} from torch in any probability")
+    for row in done.rows:
+        if row.verdict != "not here":
+            say(f"{row.runtime} {row.precision}: {row.verdict}; {escape(row.why)}")
+    say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
 
 
 def _files(told: str) -> tuple[Precision, ...]:

@@ -53,7 +53,7 @@ def onnx_of(model: DetectionModel, size: tuple[int, int]) -> Any:
     present += [name for meaning, name in CUT_EXTRAS.items() if getattr(cut, meaning) is not None]
     batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 _Inference(network),
                 (example,),
@@ -95,7 +95,7 @@ def refuse_size(model: DetectionModel, size: tuple[int, int]) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter tells everybody that torchvision is missing, and warns of its own deprecations."""
     log = logging.getLogger("torch.onnx")
     level = log.level

@@ -24,8 +24,11 @@ from streamdet.graft.precisions import in_precision
 from streamdet.graft.shelving import card_of, refuse_name, swap_in
 from streamdet.infer.shelf import Engine, open_engine
 from streamdet.manifest import Nms, Precision, Provenance, dump_manifest
+from streamdet.models.contract import DetectionModel
 from streamdet.models.weights import Trained, load_trained
+from streamdet.models.yolo import Yolo
 
+CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 CONFIG, CARD, RECIPE = "config.yaml", "CARD.md", "recipe.yaml"
 _CALIBRATED_ON = 512  # pictures
 _EXPORT_MAY_COST = 0.2  # points of mAP50-95, single precision against torch
@@ -123,6 +126,7 @@ def _export(
         shelf=shelf,
         size=trained.size,
         classes=trained.classes,
+        keypoints=keypoint_names(trained.model),
         pictures=data.score_on or data.calibrate_on,
         nms=Nms(iou=trained.nms_iou),
         score=round(min(max(best if score is None else score, 0.05), 0.95), 3) if score is None else score,
@@ -136,6 +140,12 @@ def _export(
         ),
         files={RECIPE: recipe.read_bytes()} if recipe.is_file() else None,
     )
+
+
+def keypoint_names(model: DetectionModel) -> tuple[str, ...]:
+    """Of what it finds on each object: four points are the corners of something written, others have numbers."""
+    points = model.options.keypoints if isinstance(model, Yolo) else 0
+    return CORNERS if points == len(CORNERS) else tuple(f"point_{number}" for number in range(1, points + 1))
 
 
 def _scored(

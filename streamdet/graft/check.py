@@ -1,6 +1,7 @@
 """The check: an engine on every runtime that works here, held against what stands at the cut of its own fp32 graph.
 
-It gates every import, export, cast and quantisation: what has not passed it on a runtime is not `proven_on` it.
+A detector, that is; what is asked of a reader stands in reader_check.py. It gates every import, export, cast and
+quantisation: what has not passed it on a runtime is not `proven_on` it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from streamdet.graft.lint import Finding, lint
 from streamdet.graft.pictures import Pixels, from_files, picture_files, rendered
 from streamdet.graft.proof import COMPARED_ABOVE, found_in, with_cut
 from streamdet.graft.raw import Runner, load_engine_graph
+from streamdet.graft.reader_check import CROPS, check_reader
 from streamdet.graft.reference import Candidates
 from streamdet.infer.backends import CATALOGUE, available, open_backend
 from streamdet.infer.contract import Session
@@ -75,18 +77,25 @@ class CheckReport:
 def check_engine(engine: Engine, pictures: Path | None = None) -> CheckReport:
     """Run every file on every runtime, on golden and random pictures and those of a folder."""
     manifest = engine.manifest
+    if manifest.kind == "reader":
+        read = tuple(
+            CheckRow(row.runtime, row.precision, "graph", row.verdict, why=row.why) for row in check_reader(engine)
+        )
+        return CheckReport(read, _findings(engine), CROPS)
     if manifest.kind != "detector" or manifest.nms is None:
         raise EngineMismatch(
-            "the engine cannot be checked", where=engine.folder, expected="a detector", got=manifest.kind
+            "the engine cannot be checked", where=engine.folder, expected="a detector or a reader", got=manifest.kind
         )
     shown, real = _pictures(engine, pictures)
-    meant_for_tensorrt = [file for file in manifest.files if file.precision in CATALOGUE["tensorrt"].precisions]
-    findings = {
-        file.path: tuple(lint(load_engine_graph(engine.model(file.precision)[1]))) for file in meant_for_tensorrt
-    }
     expected = _expected(engine, shown)
     rows = tuple(_rows(engine, expected, shown, real))
-    return CheckReport(rows, findings, len(shown))
+    return CheckReport(rows, _findings(engine), len(shown))
+
+
+def _findings(engine: Engine) -> dict[str, tuple[Finding, ...]]:
+    """What TensorRT would say of the files that it may be given."""
+    meant = [file for file in engine.manifest.files if file.precision in CATALOGUE["tensorrt"].precisions]
+    return {file.path: tuple(lint(load_engine_graph(engine.model(file.precision)[1]))) for file in meant}
 
 
 def mark_proven(engine: Engine, report: CheckReport) -> EngineManifest:

@@ -13,7 +13,16 @@ from pathlib import Path
 from streamdet.errors import ConfigError
 from streamdet.graft.families.contract import Preparation
 from streamdet.graft.graft import INPUT, Engine
-from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Precision, Provenance, dump_manifest
+from streamdet.infer.shelf import open_engine
+from streamdet.manifest import (
+    EngineFile,
+    EngineInput,
+    EngineManifest,
+    Precision,
+    Provenance,
+    SuiteManifest,
+    dump_manifest,
+)
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 BATCH_LARGEST = 32  # what the manifest promises of an engine whose batch is free
@@ -82,6 +91,27 @@ def put_on_shelf(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def put_suite_on_shelf(shelf: Path, name: str, *, detect: str, read: str | None = None, replace: bool = False) -> Path:
+    """A suite: what one engine finds, the other reads. Both must stand on the same shelf."""
+    kinds = {"detector": detect} | ({} if read is None else {"reader": read})
+    for kind, part in kinds.items():
+        found = open_engine(shelf / part)
+        if found.manifest.kind != kind:
+            raise ConfigError(
+                "an engine of a suite is of another kind", where=shelf / part, expected=kind, got=found.manifest.kind
+            )
+    refuse_name(shelf, name, replace)
+    manifest = SuiteManifest(name=name, kind="suite", detect=detect, read=read)
+    aside = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=shelf))
+    try:
+        (aside / "manifest.json").write_text(dump_manifest(manifest), encoding="utf-8")
+        aside.chmod(0o755)
+        swap_in(aside, shelf / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return shelf / name
 
 
 def refuse_name(shelf: Path, name: str, replace: bool) -> None:

@@ -41,6 +41,15 @@ def save_reader(path: Path, trained: TrainedReader) -> None:
     write_whole(path, lambda file: torch.save(state, file))
 
 
+def is_reader(path: Path) -> bool:
+    """Whether a run's folder, or the file itself, holds a plate reader."""
+    try:
+        read_state(path / WEIGHTS if path.is_dir() else path, SCHEMA)
+    except DataError:
+        return False
+    return True
+
+
 def load_trained_reader(path: Path) -> TrainedReader:
     """A run's folder, or the file itself → the model in evaluation mode on the CPU."""
     file = path / WEIGHTS if path.is_dir() else path

@@ -1,0 +1,176 @@
+"""A trained plate reader onto the shelf: traced, held against torch, described."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from streamdet.errors import MissingExtra, ModelRefused
+from streamdet.export.network import OPSET, quiet
+from streamdet.graft.folding import fold
+from streamdet.graft.graft import IR_VERSION
+from streamdet.graft.reader_check import SAME, ReaderRow, check_reader, crops_for
+from streamdet.graft.shelving import put_on_shelf, refuse_name
+from streamdet.infer.shelf import Engine
+from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Fit, Provenance
+from streamdet.models.plate_reader import Maps, PlateReader
+from streamdet.models.reader_weights import TrainedReader, load_trained_reader
+
+_INPUT = "pixels"
+_BATCH_LARGEST = 16
+_FILE = "model.onnx"
+CONFIG, CARD, RECIPE = "config.yaml", "CARD.md", "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class ExportedReader:
+    """A new engine and how well it was proven."""
+
+    engine: Engine
+    torch_apart: float  # the largest difference of a probability between torch and ONNX Runtime
+    rows: tuple[ReaderRow, ...]
+
+
+class _FromPixels(nn.Module):
+    """uint8 crops in, the maps as a plain tuple out."""
+
+    def __init__(self, model: PlateReader) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.model(pixels.float() / 255))
+
+
+def reader_onnx(model: PlateReader, size: tuple[int, int]) -> Any:
+    """The reader as an onnx.ModelProto: u8 [B, 1, H, W] → its maps by their names; the model is not touched."""
+    try:
+        import onnxscript  # noqa: F401 - torch's exporter stands on it
+    except ModuleNotFoundError as error:
+        raise MissingExtra("onnxscript", "train", "exporting a model") from error
+    network = _FromPixels(copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval())
+    width, height = size
+    example = torch.zeros(2, 1, height, width, dtype=torch.uint8)  # one picture would be taken for a constant
+    batch = torch.export.Dim("batch", min=1, max=_BATCH_LARGEST)
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                dynamic_shapes={"pixels": {0: batch}},
+                input_names=[_INPUT],
+                output_names=list(Maps._fields),
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        raise ModelRefused("the reader cannot be exported", got=str(error).strip().splitlines()[0][:300]) from error
+    assert program is not None  # it is only where a file was asked for
+    made = fold(program.model_proto)
+    made.ir_version = min(made.ir_version, IR_VERSION)
+    return made
+
+
+def export_reader(
+    run: Path,
+    name: str,
+    *,
+    shelf: Path,
+    licence: str = "",
+    replace_existing: bool = False,
+) -> ExportedReader:
+    """From a training's folder to an engine; whatever is wrong is one error, and nothing is left on the shelf."""
+    refuse_name(shelf, name, replace_existing)
+    trained = load_trained_reader(run)
+    folder = run if run.is_dir() else run.parent
+    content = reader_onnx(trained.model, trained.size).SerializeToString()
+    manifest = _manifest(trained, name, content, licence, recipe=(folder / CONFIG).is_file())
+    beside = {_FILE: content}
+    if (folder / CONFIG).is_file():
+        beside[RECIPE] = (folder / CONFIG).read_bytes()
+    with tempfile.TemporaryDirectory(prefix="streamdet-export-") as aside:
+        trial = Engine(put_on_shelf(Path(aside), manifest, beside), manifest)
+        apart = apart_from_torch(trial, trained.model)
+        rows = tuple(check_reader(trial))
+    for row in rows:
+        if row.verdict in ("differs", "fails"):
+            raise ModelRefused("a runtime reads otherwise", where=f"{row.runtime} {row.precision}", got=row.why)
+    proven = tuple(
+        sorted(
+            row.runtime if row.precision == "fp32" else f"{row.runtime}-{row.precision}"
+            for row in rows
+            if row.verdict == "agrees"
+        )
+    )
+    manifest = manifest.model_copy(update={"files": (manifest.files[0].model_copy(update={"proven_on": proven}),)})
+    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
+    placed = put_on_shelf(shelf, manifest, beside, replace=replace_existing, card=_without_plots(card))
+    return ExportedReader(Engine(placed, manifest), apart, rows)
+
+
+def _manifest(trained: TrainedReader, name: str, content: bytes, licence: str, *, recipe: bool) -> EngineManifest:
+    told = trained.provenance
+    return EngineManifest(
+        name=name,
+        kind="reader",
+        family="plate_reader",
+        input=EngineInput(
+            name=_INPUT, size=trained.size, colour="gray", fit=Fit(mode="stretch"), batch=(1, _BATCH_LARGEST)
+        ),
+        outputs={meaning: meaning for meaning in Maps._fields},
+        alphabet=trained.alphabet,
+        files=(EngineFile(path=_FILE, sha256=hashlib.sha256(content).hexdigest()),),
+        provenance=Provenance(
+            source=f"trained by streamdet {told.get('streamdet', '')}".strip(),
+            licence=licence,
+            recipe=RECIPE if recipe else "",
+            data=told.get("data", ""),
+            commit=told.get("commit", ""),
+            scores={key: round(value, 5) for key, value in trained.scores.items() if value == value},
+        ),
+    )
+
+
+def apart_from_torch(engine: Engine, model: PlateReader) -> float:
+    """The largest difference of a probability; ModelRefused where the engine does not say what torch says."""
+    from streamdet.infer.backends import open_backend
+
+    shown = crops_for(engine.manifest)
+    backend = open_backend(engine, "onnx-cpu", "fp32", "graph")
+    session = backend.session()
+    session.input(1)[:] = shown[:1]
+    worst = 0.0
+    for crop in shown:
+        session.input(1)[:] = crop
+        arrays = session.run(1)
+        with torch.no_grad():
+            maps = model(torch.from_numpy(crop[None]).float() / 255)
+        for meaning, wanted in maps._asdict().items():
+            got = torch.from_numpy(np.ascontiguousarray(arrays[meaning]))
+            worst = max(worst, float((_share(meaning, wanted) - _share(meaning, got)).abs().max()))
+    session.close()
+    backend.close()
+    if worst > SAME:
+        raise ModelRefused("the engine does not read what torch reads", expected=f"at most {SAME}", got=f"{worst:.2g}")
+    return worst
+
+
+def _share(meaning: str, logits: Tensor) -> Tensor:
+    if meaning in ("core", "line"):
+        return logits.sigmoid()
+    return logits.softmax(dim=1 if meaning == "glyph" else 2)
+
+
+def _without_plots(card: str | None) -> str | None:
+    if card is None:
+        return None
+    return "\n".join(line for line in card.splitlines() if not line.startswith("![")) + "\n"
