@@ -18,6 +18,7 @@ from streamdet.records import wall_time
 
 _OF_STATE: dict[TextState | None, Rgb] = {"final": GREEN, "provisional": AMBER, "single": GREY}
 _CORNERS = 4
+_LONGEST_TEXT = 13  # characters in a label: no plate has more, and of a hash they are enough
 
 
 class DrawOptions(BaseModel):
@@ -80,11 +81,13 @@ class Overlay:
         colours = [_colour(found, tracks, texts, row) for row in range(len(found))]
         corners = pen.corners(found.xyxy)
         # The best rows come first and are drawn last: on top.
+        points = found.keypoints if self._options.keypoints else None
         for row in reversed(range(len(found))):
-            pen.canvas.outline(corners[row], pen.thickness, pen.canvas.colour(colours[row]))
-        if self._options.keypoints and found.keypoints is not None:
+            if points is None or not self._spans(points[row]):
+                pen.canvas.outline(corners[row], pen.thickness, pen.canvas.colour(colours[row]))
+        if points is not None:
             for row in reversed(range(len(found))):
-                self._draw_points(pen, found.keypoints[row], colours[row])
+                self._draw_points(pen, points[row], colours[row])
         if self._options.labels:
             labels = []
             for row in range(len(found)):
@@ -94,8 +97,12 @@ class Overlay:
             for tile, left, top in reversed(labels):
                 pen.canvas.paste(tile, left, top)
 
+    def _spans(self, points: npt.NDArray[np.float32]) -> bool:
+        """Four sure corners: their outline stands in place of the box."""
+        return len(points) == _CORNERS and bool((points[:, 2] >= self._options.point_score).all())
+
     def _draw_points(self, pen: _Pen, points: npt.NDArray[np.float32], colour: Rgb) -> None:
-        if len(points) == _CORNERS and (points[:, 2] >= self._options.point_score).all():
+        if self._spans(points):
             outline = np.concatenate([points, points[:1]])[:, :2]
             pen.canvas.line(outline, pen.thickness, pen.canvas.colour(colour))
             return
@@ -140,8 +147,9 @@ def _plate_texts(texts: Readings | None, tracks: Tracks | None, row: int) -> lis
     text = None if texts is None else texts.text[row]
     if text is None:
         return []
+    shown = text.reveal()[:_LONGEST_TEXT]
     track_id = -1 if tracks is None else int(tracks.track_id[row])
-    return [text.reveal()] if track_id < 0 else [f"{text.reveal()} #{track_id}", text.reveal()]
+    return [shown] if track_id < 0 else [f"{shown} #{track_id}", shown]
 
 
 def _label_texts(found: Detections, tracks: Tracks | None, row: int, scores: bool) -> list[str]:
