@@ -91,10 +91,16 @@ def _raise_failure(report: Report) -> None:
 
 
 def load(engine: str, *, backend: str = "auto", precision: Any = None) -> EngineDetector:
-    """A detector for single pictures: `load("plate-spotter")(picture)`, with an RGB array uint8 [H, W, 3]."""
-    from streamdet.infer.detector import load_detector
+    """A detector for single pictures: `load("plate-spotter")(picture)`, with an RGB array uint8 [H, W, 3].
 
-    return load_detector(engine, backend=backend, precision=precision)
+    Of a suite it is the one that detects: texts need tracks, and so a `run`.
+    """
+    from streamdet.infer.detector import load_detector
+    from streamdet.infer.shelf import Shelf, Suite
+
+    found = Shelf().open(engine)
+    part = found.folder.parent / found.manifest.detect if isinstance(found, Suite) else found
+    return load_detector(part, backend=backend, precision=precision)
 
 
 class _Window:
