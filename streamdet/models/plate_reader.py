@@ -222,8 +222,8 @@ def middle_error(logits: Tensor, wanted: Tensor) -> Tensor:
 
 def line_error(logits: Tensor, lines: Tensor) -> Tensor:
     """Cross-entropy of which line, where there is a character, [B, h, w] → [B]."""
-    there = (lines > 0).float()
-    each = functional.binary_cross_entropy_with_logits(logits, (lines == 2).float(), reduction="none")
+    there = (lines > 0).to(logits.dtype)
+    each = functional.binary_cross_entropy_with_logits(logits, (lines == 2).to(logits.dtype), reduction="none")
     return (each * there).sum(dim=(1, 2)) / there.sum(dim=(1, 2)).clamp(min=1.0)
 
 
