@@ -11,6 +11,7 @@ from streamdet.cli.console import say
 
 if TYPE_CHECKING:
     from streamdet.evaluation.detections import DetectionScores
+    from streamdet.evaluation.proposals import ProposalScores
 
 
 def print_scores(label: str, scores: DetectionScores) -> None:
@@ -39,6 +40,26 @@ def print_scores(label: str, scores: DetectionScores) -> None:
     )
     if scores.score != best.score:
         say(f"counted here: score > {scores.score:.3f}")
+
+
+def print_proposal_scores(scores: ProposalScores) -> None:
+    """The whole, class by class, then recall by the number of proposals."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    say(f"{escape(scores.method)}, {escape(scores.data)}: {scores.pictures} pictures, {scores.objects} objects")
+    say(f"{scores.mean_number:.0f} proposals per picture; the best {scores.limit} are counted")
+    table = Table("class", box=None, padding=(0, 2, 0, 0))
+    for column in ("objects", "recall at 0.5", "best overlap"):
+        table.add_column(column, justify="right")
+    for name, (objects, recall, overlap) in scores.per_class.items():
+        table.add_row(escape(name), str(objects), _share(recall), _share(overlap))
+    table.add_row("all", str(scores.objects), _share(scores.recall50), _share(scores.average_best_overlap))
+    say(table)
+    numbers = Table("proposals", *map(str, scores.recall_by_number), box=None, padding=(0, 2, 0, 0))
+    numbers.add_row("recall at 0.5", *map(_share, scores.recall_by_number.values()))
+    numbers.add_row("average recall", *map(_share, scores.average_recall_by_number.values()))
+    say(numbers)
 
 
 @contextmanager

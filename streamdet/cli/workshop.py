@@ -127,3 +127,39 @@ def plates(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(figures + "\n", encoding="utf-8")
+
+
+@eval_app.command()
+def proposals(
+    method: Annotated[
+        str, typer.Argument(help="selective-search, edge-boxes or sliding-windows; options as ?strategy=quality&seed=1")
+    ],
+    data: Annotated[str, typer.Argument(metavar="DATASET", help="Labelled pictures: PATH, or PATH:SPLIT.")],
+    limit: Annotated[int, typer.Option(min=1, help="Count so many of each picture's proposals.")] = 2000,
+    out: Annotated[Path | None, typer.Option(help="A folder for proposals.json and the curves.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; one per core, if not named.")] = None,
+) -> None:
+    """Recall, average best overlap, and recall by the number of proposals."""
+    import json
+
+    from streamdet.cli.scores import print_proposal_scores, progress_bar
+    from streamdet.datasets.catalogue import open_data_set
+    from streamdet.evaluation.proposals import draw_recall, score_proposals
+    from streamdet.proposals.catalogue import open_proposer
+    from streamdet.proposals.shelved import proposals_of
+
+    proposer, data_set = open_proposer(method), open_data_set(data)
+    with progress_bar(f"proposals of {data_set.name}") as progress:
+        found = proposals_of(data_set, proposer, workers=workers, progress=progress)
+        scores = score_proposals(data_set, method, found, limit=limit)
+    figures = json.dumps(scores.as_json(), indent=2, ensure_ascii=False)
+    if as_json:
+        typer.echo(figures)
+    else:
+        print_proposal_scores(scores)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "proposals.json").write_text(figures + "\n", encoding="utf-8")
+        draw_recall([scores], out / "recall.png")
+        typer.echo(f"{out}: proposals.json, recall.png", err=as_json)

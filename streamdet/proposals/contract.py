@@ -34,7 +34,12 @@ class Proposer(Protocol):
     It holds no state between pictures and may be called from several threads at once.
     """
 
-    name: str  # `selective-search`
-    options: BaseModel  # everything that its answer depends on, apart from the picture
+    @property
+    def name(self) -> str:
+        """`selective-search`."""
+
+    @property
+    def options(self) -> BaseModel:
+        """Everything that its answer depends on, apart from the picture."""
 
     def __call__(self, rgb: Rgb) -> Proposals: ...
