@@ -41,6 +41,7 @@ class Desk:
         self._changed = threading.Condition()
         self._errands: deque[Errand] = deque()
         self._closed = False
+        self._served_s: float | None = None  # since when a worker is there
         self._batch_frames = meter.batch_frames.labels(reader)
         self._batch_wait_seconds = meter.batch_wait_seconds.labels(reader)
         self._depth_gauge = meter.queue_depth.labels(f"batcher:{reader}")
@@ -54,6 +55,8 @@ class Desk:
     def take(self, wanted: Wanted) -> list[tuple[Errand, int]] | None:
         """The next errands that anybody still waits for; None when the worker should go home."""
         with self._changed:
+            if self._served_s is None:
+                self._served_s = self._clock.now()
             while True:
                 if wanted.gone:
                     return None
@@ -68,6 +71,10 @@ class Desk:
                 if self._closed:
                     return None
                 self._clock.wait(self._changed)
+
+    def waited_s(self, errand: Errand, now_s: float) -> float:
+        """How long an errand has been waiting while there was somebody to do it: a reader may take long to start."""
+        return 0.0 if self._served_s is None else now_s - max(errand.asked_s, self._served_s)
 
     def _note(self, batch: list[tuple[Errand, int]]) -> None:
         now = self._clock.now()

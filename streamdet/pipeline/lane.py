@@ -153,20 +153,20 @@ class Lane:
         """Give up on answers that are overdue: their frames are unknown, and texts stay as they were."""
         now = self._clock.now()
         self._give_up_before(now - self._stream.answer_deadline_s, "answer_deadline")
-        self._read_without(now)
+        self._read_without(
+            lambda errand: self._desks[errand.stage].waited_s(errand, now) > self._stream.read[errand.stage].deadline_s
+        )
 
     def give_up(self) -> int:
         """The drain's time is over: whatever has no answer yet is unknown; returns how many frames."""
         lost = self._give_up_before(float("inf"), "stopped")
-        self._read_without(float("inf"))
+        self._read_without(lambda errand: True)
         return lost
 
-    def _read_without(self, now_s: float) -> None:
-        stages = self._stream.read
+    def _read_without(self, late: Callable[[Errand], bool]) -> None:
         with self._lock:
             out = [errand for ticket in tuple(self._tickets)[:1] for errand in ticket.errands.values()]
-            late = [errand for errand in out if now_s - errand.asked_s > stages[errand.stage].deadline_s]
-        for errand in late:
+        for errand in filter(late, out):
             self.read(errand, None)
 
     def _give_up_before(self, dispatched_s: float, reason: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _HIDDEN_FROM = 0.1  # score from which what may be a plate is blurred
 _HIDDEN_MARGIN = 0.1  # of its box, on each side
+_DAMAGED = 0.5  # what a look at a damaged picture is worth, beside one at a good one
 
 
 class StageReading:
@@ -46,6 +48,18 @@ class StageReading:
 
     def due(self, result: Result) -> tuple[list[int], list[PlateView]]:
         """Rows of the result that shall be read, and where they are."""
+        try:
+            return self._due(result)
+        except Exception as error:  # noqa: BLE001 - a detector of the user's own may give points that are none
+            self._failed(error)
+            return [], []
+
+    def _failed(self, error: Exception) -> None:
+        self._failures.inc()
+        # The kind alone: a message may quote what was read.
+        log.error("stream %s: a reading could not be counted: %s", self._stream, type(error).__name__)
+
+    def _due(self, result: Result) -> tuple[list[int], list[PlateView]]:
         self._begin(result.frame)
         found = result.detections
         if found is None or not len(found):
@@ -89,6 +103,10 @@ class StageReading:
         frame, tracks, found = result.frame, result.tracks, result.detections
         assert found is not None
         given = looks if looks is not None else [None] * len(rows)
+        if frame.quality != "good":
+            given = [
+                None if look is None else replace(look, corner_score=look.corner_score * _DAMAGED) for look in given
+            ]
         try:
             if tracks is None:
                 self._alone = self._voting.alone(dict(zip(rows, given, strict=True)), len(found))
@@ -97,9 +115,7 @@ class StageReading:
                 events = self._voting.add(int(tracks.track_id[row]), look, frame.index, frame.pts_s)
                 self._tell(events, frame)
         except Exception as error:  # noqa: BLE001 - a look of a reader of the user's own may be anything
-            self._failures.inc()
-            # The kind alone: a message may quote what was read.
-            log.error("stream %s: a reading could not be counted: %s", self._stream, type(error).__name__)
+            self._failed(error)
 
     def write(self, result: Result) -> None:
         """The texts of this frame's rows; of rows that another reader has spoken for, that one's."""

@@ -34,6 +34,8 @@ _ENOUGH = 4  # agreeing looks after which a plate is read now and then only
 _GROWN = 1.25  # unless it has become so much taller than it ever was when read
 _REMEMBERED = 10_000  # texts of a stream; the oldest are forgotten first
 _LONGEST = 12  # characters
+_HIGH_PLATE = 2.6  # width by height, below which a plate is no long one
+_LOW_SHARE = 0.6  # of the height of its characters, beside those of a long plate of its height
 _PATIENCE = 5  # looks without a text, after which something is looked at now and then only
 
 
@@ -46,7 +48,10 @@ class VoteOptions(BaseModel):
         tuple[str, ...],
         Field(description="Whose plates are likely, such as [RO, DE]: settles O or 0, I or 1. Others are still read."),
     ] = ()
-    min_height_px: Annotated[float, Field(ge=4, description="Plates lower than this are not read.")] = 11.0
+    min_height_px: Annotated[
+        float,
+        Field(ge=4, description="Plates lower than this are not read; of short, high ones: lower than 1.7 of it."),
+    ] = 11.0
     min_length: Annotated[int, Field(ge=1, le=_LONGEST, description="Shorter texts are no plate.")] = 4
     min_agreeing: Annotated[int, Field(ge=2, description="Looks that must say the same before a text is final.")] = 2
     min_score: Annotated[float, Field(ge=0, le=1, description="What a text must be worth to be final.")] = 0.8
@@ -131,7 +136,7 @@ class Voting:
             visit = self._visit(track_id, pts_s) if track_id >= 0 else None
             if visit is not None:
                 visit.seen(view, pts_s)
-            if height < self._options.min_height_px:
+            if self._too_small(view):
                 self._count("too_small")
             elif visit is not None and (need := self._need(visit, height, pts_s)) > 0:
                 needs.append((need, row))
@@ -146,7 +151,7 @@ class Voting:
         large = []
         for row, height in enumerate(sizes):
             self._observe_height(height)
-            if height < self._options.min_height_px:
+            if self._too_small(views[row]):
                 self._count("too_small")
             else:
                 large.append(row)
@@ -154,6 +159,12 @@ class Voting:
         for _ in large[at_most:]:
             self._count("passed_over")
         return large[:at_most]
+
+    def _too_small(self, view: PlateView) -> bool:
+        """Characters of a plate of two lines, or of an American one, are a smaller part of its height."""
+        width, height = view.size
+        share = _LOW_SHARE if width < _HIGH_PLATE * height else 1.0
+        return height * share < self._options.min_height_px
 
     def _visit(self, track_id: int, pts_s: float) -> Visit:
         if track_id not in self._visits:

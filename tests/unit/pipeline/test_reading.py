@@ -254,3 +254,45 @@ def test_without_privacy_logs_and_metrics_are_still_free_of_it(caplog: pytest.Lo
     sink, pipeline, _ = played(FakeReader(lambda frame, view: TEXT))
     assert TEXT not in caplog.text + pipeline.meter.text() + repr(sink.results) + repr(sink.events)
     assert TEXT not in f"{PlateText(TEXT)} {PlateText(TEXT)!r}"
+
+
+def test_a_reader_may_take_long_to_start_and_no_look_is_lost() -> None:
+    reader, opened = FakeReader(lambda frame, view: TEXT), threading.Event()
+
+    class Slow:
+        def __getattr__(self, name: str) -> object:
+            return getattr(reader, name)
+
+        def worker(self, threads: int = 1) -> object:
+            opened.wait(20)
+            return reader.worker(threads)
+
+    sink, source = ListSink(), SyntheticSource(frames=5, size=(320, 200))
+    clock = ManualClock()
+    pipeline = Pipeline([sink], cores=2, clock=clock)
+    pipeline.add("gate", stream_of(source, Slow(), deadline_s=0.5))
+    thread = threading.Thread(target=pipeline.run)
+    thread.start()
+    for _ in range(20):
+        clock.advance(0.2)
+        time.sleep(0.005)
+    assert [] == sink.results
+    opened.set()
+    thread.join(20)
+    assert [TEXT] * 5 == [text_of(result) for result in sink.results]
+
+
+def test_points_that_are_none_cost_the_texts_and_no_frame() -> None:
+    def odd(frame: Frame) -> Detections:
+        found = plate_at(frame)
+        found.keypoints = np.zeros((1, 4), np.float32)
+        return found
+
+    sink, source = ListSink(), SyntheticSource(frames=5, size=(320, 200))
+    pipeline = Pipeline([sink], cores=2)
+    stream = stream_of(source, FakeReader(lambda frame, view: TEXT))
+    stream.detectors = (FakeDetector("finder", ("plate",), odd),)
+    pipeline.add("gate", stream)
+    assert 0 == pipeline.run().exit_code
+    assert 5 == len(sink.results)
+    assert 0 == source.leases

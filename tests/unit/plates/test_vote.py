@@ -306,6 +306,13 @@ def test_the_neediest_come_first() -> None:
     assert [0] == voting.due([1, -1, -1], views, 2.0, 4)  # looked at again after a while
 
 
+def test_a_short_high_plate_must_be_larger_to_be_read() -> None:
+    voting = Voting(VoteOptions(min_height_px=11), ALPHABET)
+    for size, due in (((60, 12), True), ((60, 10), False), ((24, 12), False), ((40, 20), True)):
+        view = PlateView.of(np.array([0, 0, *size], np.float32), None)
+        assert due == bool(voting.due([1], [view], 0.0, 4)) == bool(voting.readable([view], 4))
+
+
 # ---- watch lists and privacy
 
 
