@@ -11,7 +11,7 @@ import typer
 
 from streamdet.cli import logs
 from streamdet.cli.run import LogFormat, Signals, Verbose
-from streamdet.errors import ConfigError, MissingExtra
+from streamdet.errors import ConfigError, MissingExtra, StreamdetError
 
 if TYPE_CHECKING:
     from streamdet.config.strict_yaml import Document
@@ -33,7 +33,13 @@ def train(
     model: Annotated[
         str | None, typer.Option(help="yolo-pico, yolo-n, yolo-s, retinanet-18 or faster-rcnn-18.")
     ] = None,
-    size: Annotated[int | None, typer.Option(min=32, help="Side of the input in pixels, a multiple of 32.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Side of the input in pixels, a multiple of 32; 640 if not named. 320 takes a quarter of the time.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; a new one under runs/ where not given.")] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run's folder, exactly where it was.", show_default=False)
@@ -82,7 +88,13 @@ def train(
         options = _read(config, given)
         folder = RunFolder(out or _free_folder(config, options))
         _begin(folder, options)
-    raise typer.Exit(_train(options, folder, quiet=quiet))
+    try:
+        exit_code = _train(options, folder, quiet=quiet)
+    except StreamdetError:
+        if resume is None and _writes():
+            folder.leave()
+        raise
+    raise typer.Exit(exit_code)
 
 
 def _need_torch() -> None:
@@ -99,6 +111,8 @@ def _read(config: Path | None, flags: dict[str, Any]) -> LearningOptions:
     from streamdet.training.flags import with_flags
     from streamdet.training.options import TrainOptions
 
+    if config is not None and config.is_dir():
+        raise ConfigError("a folder is no CONFIG", where=config, hint=f"streamdet train --data {config}")
     document = load(config) if config is not None else Document(Path("the flags"), {}, {}, [])
     if _is_reader(document.values):
         return _read_reader(document, flags)
@@ -148,10 +162,15 @@ def _free_folder(config: Path | None, options: LearningOptions) -> Path:
 
 
 def _begin(folder: RunFolder, options: LearningOptions) -> None:
+    if _writes():
+        folder.begin(options.model_dump(mode="json", exclude_none=True))
+
+
+def _writes() -> bool:
+    """Of several processes, one."""
     import os
 
-    if os.environ.get("RANK", "0") == "0":  # of several processes, one writes
-        folder.begin(options.model_dump(mode="json", exclude_none=True))
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _train(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:

@@ -31,7 +31,7 @@ def decode(content: bytes, path: Path) -> Rgb:
     try:
         stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise _undecodable(path, content, str(error)) from error
+        raise _undecodable(path, content, error.err if content else None) from error
     if stored is None:
         raise _undecodable(path, content, None)
     turn, mirrored = orientation(content)

@@ -25,7 +25,11 @@ class Hardware:
     @property
     def said(self) -> str:
         """For the log and the card."""
-        name = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{self.threads} CPU threads"
+        name = (
+            torch.cuda.get_device_name()
+            if self.device.type == "cuda"
+            else f"{self.threads} CPU thread{'s' if self.threads > 1 else ''}"
+        )
         return f"{name}, {str(self.dtype).removeprefix('torch.')}"
 
 

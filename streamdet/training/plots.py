@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 9  # pictures on a sheet
 _THUMB_PX = 480
+_CAPTION_PX = 24
 _TRUTH, _FOUND = (40, 200, 60), (230, 60, 40)
 
 
@@ -113,9 +114,10 @@ def _sheet(path: Path, chosen: Sequence[PictureScores], scores: DetectionScores,
     tiles = [_tile(one, scores, data_set) for one in chosen]
     columns = max(1, math.ceil(math.sqrt(len(tiles))))
     rows = max(1, math.ceil(len(tiles) / columns))
-    canvas = np.full((rows * _THUMB_PX, columns * _THUMB_PX, 3), 255, np.uint8)
+    height = max((tile.shape[0] for tile in tiles), default=1)  # wide pictures leave no gaps between rows
+    canvas = np.full((rows * height, columns * _THUMB_PX, 3), 255, np.uint8)
     for place, tile in enumerate(tiles):
-        top, left = place // columns * _THUMB_PX, place % columns * _THUMB_PX
+        top, left = place // columns * height, place % columns * _THUMB_PX
         canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     content = cv2.imencode(".jpg", canvas[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
     write_whole(path, lambda file: file.write(content))
@@ -131,9 +133,9 @@ def _tile(one: PictureScores, scores: DetectionScores, data_set: DataSet) -> Rgb
     _boxes(tile, answer.truth.xyxy * ratio, _TRUTH)
     _boxes(tile, answer.found.xyxy[answer.found.score > scores.score] * ratio, _FOUND)
     said = f"{one.hits} right, {one.missed} missed, {one.false} false"
-    cv2.putText(tile, said, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 3, cv2.LINE_AA)
-    cv2.putText(tile, said, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.asarray(tile, np.uint8)
+    caption = np.full((_CAPTION_PX, tile.shape[1], 3), 255, np.uint8)  # above the picture: nothing of it is hidden
+    cv2.putText(caption, said, (4, _CAPTION_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([caption, tile])
 
 
 def _boxes(rgb: Rgb, xyxy: Boxes, colour: tuple[int, int, int]) -> None:

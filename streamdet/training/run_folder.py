@@ -14,6 +14,7 @@ run/
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Mapping
@@ -63,6 +64,15 @@ class RunFolder:
             write_whole(self.config, lambda file: file.write(text.encode()))
         except OSError as error:
             raise ConfigError("the run's folder cannot be written", where=self.path, got=error.strerror) from error
+
+    def leave(self) -> None:
+        """Take back what `begin` made, where nothing was learnt: the next try finds the place as it was."""
+        if self.metrics.exists() or self.checkpoint.exists():
+            return
+        for path in (self.config, self.log):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # other files are there: they stay, and so does the folder
+            self.path.rmdir()
 
 
 class _Text(str):

@@ -228,7 +228,8 @@ CHECKS = (
         "box_outside",
         "error",
         "boxes outside their picture",
-        "Nothing of the object is in the picture: labels of another picture, or of another size.",
+        "Nothing of the object is in the picture: labels of another picture, of another size, or in pixels where "
+        "shares of the picture are meant.",
         "Look at the picture; remove or correct the object.",
         _outside,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,6 +185,25 @@ def test_without_a_configuration_flags_are_enough(pictures: Path, tmp_path: Path
     again = CliRunner().invoke(app(), flags)
     assert isinstance(again.exception, ConfigError)
     assert "there is already a training in this folder" in str(again.exception)
+
+
+def test_refused_pictures_leave_no_run_behind(pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures, tmp_path / "mine")
+    (tmp_path / "mine" / "train_3.png").write_bytes(b"")
+    run = tmp_path / "run"
+    flags = ["train", "--data", str(tmp_path / "mine"), "--model", "yolo-pico", "--max-pictures", "16"]
+    told = CliRunner().invoke(app(), [*flags, "--out", str(run)])
+    assert "unreadable pictures: 1" in str(told.exception)
+    assert not run.exists()
+    run.mkdir()
+    (run / "notes.txt").write_text("mine")
+    CliRunner().invoke(app(), [*flags, "--out", str(run)])
+    assert ["notes.txt"] == [path.name for path in run.iterdir()]
+
+
+def test_a_folder_where_a_configuration_is_expected_is_shown_its_flag(pictures: Path) -> None:
+    told = CliRunner().invoke(app(), ["train", str(pictures)])
+    assert f"streamdet train --data {pictures}" in str(told.exception)
 
 
 def test_a_resumed_training_takes_no_other_options(tmp_path: Path) -> None:
