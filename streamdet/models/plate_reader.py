@@ -35,7 +35,7 @@ class PlateReaderOptions(BaseModel):
 
     encoder: Literal["small", "tiny", "resnet18"] = Field("small", description="What sees; tiny is for tests.")
     glyph_weight: float = Field(1.0, ge=0, description="Weight of the cross-entropy of what each pixel is.")
-    ink_weight: float = Field(3.0, gt=0, description="What a pixel of a character counts beside one of nothing.")
+    ink_weight: float = Field(2.0, gt=0, description="What a pixel of a character counts beside one of nothing.")
     dice_weight: float = Field(0.5, ge=0, description="Weight of the overlap of ink with ink.")
     core_weight: float = Field(1.0, ge=0, description="Weight of the characters' middles.")
     line_weight: float = Field(0.2, ge=0, description="Weight of which line a character stands in.")
@@ -200,7 +200,7 @@ class PlateReader(Learnable):
         return {
             "glyph": how.glyph_weight * glyph_error(said.glyph, labels, how.ink_weight).mean(),
             "dice": how.dice_weight * dice_error(ink, (labels > 0).float()).mean(),
-            "core": how.core_weight * middle_error(said.core, targets.core.float()).mean(),
+            "core": how.core_weight * middle_error(said.core, targets.core.float(), targets.lines).mean(),
             "line": how.line_weight * line_error(said.line, targets.lines).mean(),
             "sequence": how.sequence_weight * sequence_error(said.sequence, targets.text).mean(),
         }
@@ -213,10 +213,14 @@ def glyph_error(logits: Tensor, labels: Tensor, ink_weight: float) -> Tensor:
     return (each * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
 
 
-def middle_error(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Cross-entropy and overlap of the characters' middles, [B, h, w] → [B]."""
+def middle_error(logits: Tensor, wanted: Tensor, lines: Tensor) -> Tensor:
+    """Cross-entropy and overlap of the characters' middles, [B, h, w] → [B].
+
+    Where characters stand, what lies between two middles counts as much as they do: weighed up, middles would grow
+    together where it is not sure how wide they are.
+    """
     each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    weight = 1 + 3 * wanted
+    weight = 1 + 2 * (lines > 0).to(logits.dtype)
     return (each * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)) + 0.5 * dice_error(logits.sigmoid(), wanted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -47,13 +48,23 @@ def judged(model: PlateReader, crops: JudgedCrops) -> dict[str, float]:
     }
     if crops.real:
         real = _read(model, crops.real)
-        figures |= {"exact_real": _share(real), "characters_real": _characters(real)}
-    return {"score": (figures["exact"] + figures.get("exact_real", figures["exact"])) / 2, **figures}
+        alike = [(replace(crop, text=_folded(crop.text)), _folded(text)) for crop, text in real]
+        figures |= {
+            "exact_real": _share(real),
+            "exact_real_alike": _share(alike),
+            "characters_real": _characters(real),
+        }
+    return {"score": (figures["exact"] + figures.get("exact_real_alike", figures["exact"])) / 2, **figures}
 
 
 def _read(model: PlateReader, crops: Sequence[JudgedCrop]) -> list[tuple[JudgedCrop, str]]:
     texts = ["".join(CHARACTERS[each] for each in reading.classes) for reading in read_crops(model, crops)]
     return list(zip(crops, texts, strict=True))
+
+
+def _folded(text: str) -> str:
+    """Without the differences that many countries' plates do not draw, and only their grammar knows."""
+    return text.replace("O", "0").replace("I", "1")
 
 
 def _share(pairs: Sequence[tuple[JudgedCrop, str]]) -> float:

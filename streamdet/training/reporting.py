@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 _LINE_EVERY_S = 30.0  # without a terminal
-_TOLD = ("map50_95", "map50", "exact", "exact_unseen_styles", "exact_real")  # of the figures
+_TOLD = ("map50_95", "map50", "exact", "exact_unseen_styles", "exact_real", "exact_real_alike")  # of the figures
 _RATE_OVER_S = 60.0  # pictures per second are those of the last minute
 
 

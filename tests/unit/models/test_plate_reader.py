@@ -54,7 +54,7 @@ def _inputs() -> dict[str, tuple[Tensor, ...]]:
     steps = torch.randn(2, 7, 4, dtype=torch.float64)
     return {
         "glyph_error": (logits, labels, torch.tensor(3.0)),
-        "middle_error": (plane, (labels > 0).double()),
+        "middle_error": (plane, (labels > 0).double(), labels),
         "line_error": (plane, labels),
         "dice_error": (plane.sigmoid(), (labels > 0).double()),
         "sequence_error": (steps, torch.tensor([[1, 2, 2], [3, 0, 0]])),
@@ -74,7 +74,7 @@ def test_a_right_answer_costs_nothing_and_a_wrong_one_much() -> None:
     assert float(reader.glyph_error(sure, labels, 3.0)) < 1e-6
     assert float(reader.glyph_error(-sure, labels, 3.0)) > 5
     inked = (labels > 0).float()
-    assert float(reader.middle_error(40 * inked - 20, inked)) < 1e-6
+    assert float(reader.middle_error(40 * inked - 20, inked, labels)) < 1e-6
     assert 0 == float(reader.dice_error(inked, inked))
     assert float(reader.dice_error(1 - inked, inked)) > 0.3
 
