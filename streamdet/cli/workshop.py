@@ -163,3 +163,23 @@ def proposals(
         (out / "proposals.json").write_text(figures + "\n", encoding="utf-8")
         draw_recall([scores], out / "recall.png")
         typer.echo(f"{out}: proposals.json, recall.png", err=as_json)
+
+
+@eval_app.command()
+def passed(
+    truth: Annotated[Path, typer.Argument(help="What synthetic:plates?truth=FILE has written.")],
+    records: Annotated[Path, typer.Argument(help="The records of a run on that scene, as JSONL.")],
+    height: Annotated[
+        float, typer.Option(min=4, help="Plates that were never so many pixels high do not count.")
+    ] = 14.0,
+    least: Annotated[float, typer.Option(min=0, max=1, help="Exit with 1 where a smaller share was read right.")] = 0.0,
+) -> None:
+    """How many of the plates that passed in a synthetic scene were read right."""
+    from streamdet.evaluation.passed import plates_passed
+
+    found = plates_passed(truth, records, height)
+    typer.echo(
+        f"{found.plates} plates passed: {found.right} read right ({100 * found.share:.1f} %), {found.single} after a "
+        f"single look, {found.missed} missed; {found.wrong} final texts that stand on no plate"
+    )
+    raise typer.Exit(0 if found.share >= least else 1)

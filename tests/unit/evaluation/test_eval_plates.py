@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from streamdet.cli.workshop import eval_app
 from streamdet.datasets.plate_labels import read_crop_labels, read_plate_labels
 from streamdet.errors import DataError
+from streamdet.evaluation.passed import plates_passed
 from streamdet.evaluation.plate_texts import TextRead, by_height, edits, score_texts
 from streamdet.evaluation.plates import score_passes, score_pictures, score_rendered
 from streamdet.frames import Detections
@@ -212,3 +213,24 @@ def test_the_command_scores_rendered_crops(tmp_path: Path) -> None:
     )
     assert 0 == run.exit_code, run.output
     assert "mean IoU" in run.output
+
+
+def test_plates_that_passed_are_counted_by_what_was_made_of_them(tmp_path: Path) -> None:
+    def line(text: str, height: float, ratio: float = 1.0) -> dict[str, Any]:
+        return {"class": "plate", "text": text, "xyxy": [0, 0, 90, height], "visible_ratio": ratio}
+
+    seen = [line("A1", 20), line("B2", 20), line("C3", 20), line("D4", 9), line("E5", 20, 0.3)]
+    truth, records = tmp_path / "truth.jsonl", tmp_path / "records.jsonl"
+    truth.write_text("".join(json.dumps({"objects": seen}) + "\n" for _ in range(6)))
+    said = [("plate_final", "A1", "final"), ("plate_final", "B2", "single"), ("plate_final", "D4", "final")]
+    said += [("plate_rejoined", "A1", "final"), ("plate_final", "X9", "final")]
+    events = [{"kind": kind, "text": text, "state": state} for kind, text, state in said]
+    records.write_text("".join(json.dumps(each) + "\n" for each in [{"objects": []}, *events]))
+    found = plates_passed(truth, records)
+    assert (3, 1, 1, 1, 1) == (found.plates, found.right, found.single, found.wrong, found.missed)
+    run = CliRunner().invoke(eval_app, ["passed", str(truth), str(records), "--least", "0.5"])
+    assert 1 == run.exit_code
+    assert "3 plates passed: 1 read right (33.3 %)" in run.output
+    records.write_text("no records")
+    with pytest.raises(DataError, match="no records"):
+        plates_passed(truth, records)
