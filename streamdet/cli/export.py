@@ -9,7 +9,7 @@ import typer
 
 from streamdet.cli.console import say
 from streamdet.cli.quantize import print_verdicts
-from streamdet.errors import ConfigError, StreamdetError
+from streamdet.errors import ConfigError, DataError, StreamdetError
 from streamdet.manifest import Precision
 
 if TYPE_CHECKING:
@@ -58,7 +58,15 @@ def export(
     from streamdet.errors import ModelRefused
     from streamdet.export.run import export_run
     from streamdet.models.reader_weights import is_reader
+    from streamdet.models.weights import WEIGHTS
 
+    if not (run / WEIGHTS if run.is_dir() else run).exists():
+        raise DataError(
+            "there are no weights",
+            where=run,
+            expected=f"the folder of a training, or its {WEIGHTS}",
+            hint="a training writes them when it is first scored, after a tenth of its steps",
+        )
     if is_reader(run):
         _export_reader(run, name, precision, shelf, licence, force=force)
         return

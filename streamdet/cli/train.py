@@ -88,13 +88,7 @@ def train(
         options = _read(config, given)
         folder = RunFolder(out or _free_folder(config, options))
         _begin(folder, options)
-    try:
-        exit_code = _train(options, folder, quiet=quiet)
-    except StreamdetError:
-        if resume is None and _writes():
-            folder.leave()
-        raise
-    raise typer.Exit(exit_code)
+    raise typer.Exit(_train(options, folder, quiet=quiet) if resume else _first_try(options, folder, quiet=quiet))
 
 
 def _need_torch() -> None:
@@ -171,6 +165,16 @@ def _writes() -> bool:
     import os
 
     return os.environ.get("RANK", "0") == "0"
+
+
+def _first_try(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:
+    """One that is refused before it learns anything leaves no folder behind."""
+    try:
+        return _train(options, folder, quiet=quiet)
+    except StreamdetError:
+        if _writes():
+            folder.leave()
+        raise
 
 
 def _train(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:

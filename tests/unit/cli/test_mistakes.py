@@ -169,3 +169,9 @@ def test_every_verb_of_the_plan_is_there() -> None:
 
 def test_a_place_to_decode_that_does_not_exist_or_is_not_here_is_refused(tmp_path: Path) -> None:
     assert "'auto', 'cpu' or 'cuda'" in refused(2, "run", "--source", BARS, "--decode", "gpu")
+
+
+def test_a_training_without_weights_is_told_so_before_anything_else(tmp_path: Path) -> None:
+    message = refused(2, "engine", "export", str(tmp_path), "--name", "mine", cwd=tmp_path)
+    assert "there are no weights" in message
+    assert "note" not in message
