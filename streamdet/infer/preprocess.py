@@ -200,11 +200,14 @@ class Warp:
         stored = _as_stored(np.asarray(corners, np.float64), size, picture.rotation)
         edges = np.linalg.norm(stored - np.roll(stored, -1, axis=0), axis=1)  # top, right, bottom, left
         width, height = self.size
+        matrix = component_matrix(picture, self._colour).astype(np.float64)
+        # Grey out of YUV is luma alone: chroma is not looked at.
+        parts = layout.components if matrix[:, 1:3].any() else layout.components[:1]
         return View(
             _plane_shape(layout, size, strides),
-            np.array([(part.plane, part.offset, part.step) for part in layout.components], np.int64),
+            np.array([(part.plane, part.offset, part.step) for part in parts], np.int64),
             _homography(self.size, stored),
-            component_matrix(picture, self._colour).astype(np.float64),
+            matrix,
             int(np.clip(round(max(edges[0], edges[2]) / width), 1, _MOST_SAMPLES)),
             int(np.clip(round(max(edges[1], edges[3]) / height), 1, _MOST_SAMPLES)),
         )
