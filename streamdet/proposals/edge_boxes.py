@@ -105,17 +105,17 @@ def _starts(length: int, window: int, shift: float) -> npt.NDArray[np.int64]:
 
 def _judge(edges: EdgeMap, floor: float) -> tuple[Any, ...]:
     """All that scoring asks of one picture, in the order of score_boxes."""
-    from streamdet.proposals.edge_kernels import edge_groups, near_groups, summed_groups
+    from streamdet.proposals.edge_kernels import edge_groups, middle_pixels, near_groups, summed_groups
     from streamdet.proposals.edge_scoring_kernels import jumps
 
     number, groups = edge_groups(edges.strength, edges.direction, floor)
     mass, x, y, along = summed_groups(edges.strength, edges.direction, number, groups)
-    column, row = np.round(x).astype(np.int32), np.round(y).astype(np.int32)
+    column, row = middle_pixels(number, x, y)
     start, other, affinity = _ties(np.unique(near_groups(number, _TIED_PX)), x, y, along)
-    at_centre = np.zeros(number.shape)
-    np.add.at(at_centre, (row, column), mass)
+    in_the_middle = np.zeros(number.shape)
+    np.add.at(in_the_middle, (row, column), mass)
     on_lines = np.where(number >= 0, edges.strength, 0)
-    sums = (_integral(at_centre), _integral(on_lines))
+    sums = (_integral(in_the_middle), _integral(on_lines))
     return number, *jumps(number), mass, column, row, start, other, affinity, *sums
 
 

@@ -124,6 +124,26 @@ def summed_groups(strength, direction, number, groups):  # type: ignore[no-untyp
     return mass, x_mean, y_mean, along
 
 
+@compiled(table(types.int32, 2), table(types.float32, 1), table(types.float32, 1))
+def middle_pixels(number, x_mean, y_mean):  # type: ignore[no-untyped-def]
+    """Per group its column and row, i32 [G] each: that of its pixels which is nearest to its centre.
+
+    The centre of a bent curve lies off it; whether the curve is in a box must not be asked there.
+    """
+    groups = x_mean.shape[0]
+    column, row = np.zeros(groups, np.int32), np.zeros(groups, np.int32)
+    nearest = np.full(groups, np.inf, np.float32)
+    for y in range(number.shape[0]):
+        for x in range(number.shape[1]):
+            g = number[y, x]
+            if g < 0:
+                continue
+            square = (x - x_mean[g]) ** 2 + (y - y_mean[g]) ** 2
+            if square < nearest[g]:
+                column[g], row[g], nearest[g] = x, y, square
+    return column, row
+
+
 @compiled(table(types.int32, 2), types.int64)
 def near_groups(number, reach):  # type: ignore[no-untyped-def]
     """Keys low · 2³² + high of groups with pixels within `reach` of each other, with repetitions, i64 [P]."""
