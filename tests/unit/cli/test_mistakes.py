@@ -153,7 +153,9 @@ def test_a_password_in_a_url_is_in_no_message() -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("verb", [(), ("run",), ("check",), ("engine",), ("eval",), ("doctor",), ("bench",)])
+@pytest.mark.parametrize(
+    "verb", [(), ("run",), ("check",), ("engine",), ("eval",), ("doctor",), ("bench",), ("train",), ("data",)]
+)
 def test_every_help_is_there_and_short_enough_to_read(verb: tuple[str, ...]) -> None:
     done = streamdet(*verb, "--help")
     assert 0 == done.returncode
@@ -163,8 +165,8 @@ def test_every_help_is_there_and_short_enough_to_read(verb: tuple[str, ...]) -> 
 
 def test_every_verb_of_the_plan_is_there() -> None:
     names = {command.name or command.callback.__name__ for command in app().registered_commands}
-    assert {"run", "check", "doctor", "bench"} <= names
-    assert {"engine", "eval"} == {group.name for group in app().registered_groups}
+    assert {"run", "check", "train", "doctor", "bench"} <= names
+    assert {"data", "engine", "eval"} == {group.name for group in app().registered_groups}
 
 
 def test_a_place_to_decode_that_does_not_exist_or_is_not_here_is_refused(tmp_path: Path) -> None:
