@@ -73,8 +73,8 @@ def kept(rgb: Rgb, proposer: Proposer, shelf: Path) -> Proposals:
     unfinished = path.with_name(
         f"{name}.{os.getpid()}.{threading.get_ident()}.part"
     )  # whoever reads sees a whole file or none
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, xyxy=found.xyxy, score=found.score)
+    with unfinished.open("wb") as stream:
+        np.savez_compressed(stream, xyxy=found.xyxy, score=found.score)
     unfinished.replace(path)
     return found
 
