@@ -34,11 +34,11 @@ class EdgeBoxOptions(BaseModel):
     suppress: Annotated[float, Field(gt=0, le=1, description="Of two that overlap by more, the better stays.")] = 0.75
     smallest_px: Annotated[int, Field(ge=16, description="Area of the smallest window.")] = 1000
     greatest_aspect: Annotated[float, Field(ge=1, description="Longer side / shorter side, at most.")] = 4.0
-    edge_floor: Annotated[float, Field(ge=0, lt=1, description="Edges fainter than this are none.")] = 0.1
+    edge_floor: Annotated[float, Field(ge=0, lt=1, description="Edges fainter than this are none.")] = 0.2
     scored: Annotated[
         int, Field(ge=1, description="How many windows are scored: those with the most contours over their girth.")
     ] = 30_000
-    refined: Annotated[int, Field(ge=1, description="How many of the best windows are moved into place.")] = 3000
+    refined: Annotated[int, Field(ge=1, description="How many of the best windows are moved into place.")] = 1000
     most: Annotated[int, Field(ge=1, description="Keep this many.")] = 4000
 
 
@@ -64,7 +64,11 @@ class EdgeBoxes:
         bound, _ = score_boxes(windows, *judge, _GIRTH_POWER, -1)
         windows = windows[_best(bound, options.scored)]
         score, _ = score_boxes(windows, *judge, _GIRTH_POWER, 0)
-        score, moved = score_boxes(windows[_best(score, options.refined)], *judge, _GIRTH_POWER, _TURNS)
+        ranked = _best(score, len(score))
+        windows, score = windows[ranked], score[ranked]
+        refined, moved = score_boxes(windows[: options.refined], *judge, _GIRTH_POWER, _TURNS)
+        score = np.concatenate([refined, score[options.refined :]])
+        moved = np.concatenate([moved, windows[options.refined :]])
         order = np.argsort(-score, kind="stable")
         kept = order[keep_apart(moved[order], options.suppress, options.most)]
         return Proposals(moved[kept].astype(np.float32), score[kept].astype(np.float32))

@@ -81,7 +81,8 @@ def _leading_out(box, graph, rim, scratch, stamp):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True)
-def _score(box, graph, rim, sums, scratch, stamp, power, bound):  # type: ignore[no-untyped-def]
+def _score(box, graph, rim, sums, scratch, stamp, power, bound, least):  # type: ignore[no-untyped-def]
+    """The score, or 0 where it cannot be above `least`; with `bound`, what it cannot be above."""
     x0, y0, x1, y1 = box
     width, height = x1 - x0, y1 - y0
     mass = _sum(sums[0], x0, y0, x1, y1)
@@ -89,10 +90,11 @@ def _score(box, graph, rim, sums, scratch, stamp, power, bound):  # type: ignore
     mass -= _sum(sums[1], x0 + width // 4, y0 + height // 4, x1 - width // 4, y1 - height // 4)
     if mass <= 0:
         return 0.0
-    if bound:
-        return mass / (2.0 * (width + height)) ** power
+    girth = (2.0 * (width + height)) ** power
+    if bound or mass <= least * girth:
+        return mass / girth if bound else 0.0
     mass -= _leading_out(box, graph, rim, scratch, stamp)
-    return max(mass, 0.0) / (2.0 * (width + height)) ** power
+    return max(mass, 0.0) / girth
 
 
 @njit(nogil=True)
@@ -127,7 +129,7 @@ def score_boxes(  # type: ignore[no-untyped-def]
     stamp = 0
     for i in range(boxes.shape[0]):
         box = boxes[i].astype(np.int64)
-        best = _score(_corners(box), graph, rim, sums, scratch, stamp, power, turns < 0)
+        best = _score(_corners(box), graph, rim, sums, scratch, stamp, power, turns < 0, 0.0)
         stamp += 1
         step = np.array([max((box[2] - box[0]) // 8, 2), max((box[3] - box[1]) // 8, 2)])
         for _ in range(turns):
@@ -139,7 +141,7 @@ def score_boxes(  # type: ignore[no-untyped-def]
                         continue
                     if trial[2] - trial[0] < 4 or trial[3] - trial[1] < 4:
                         continue
-                    got = _score(_corners(trial), graph, rim, sums, scratch, stamp, power, False)
+                    got = _score(_corners(trial), graph, rim, sums, scratch, stamp, power, False, best)
                     stamp += 1
                     if got > best:
                         best, box = got, trial
