@@ -214,7 +214,8 @@ def test_a_gpu_that_fails_again_and_again_takes_its_streams_to_the_others(what: 
         pipeline, sink, sources = run(detector, 4, 200, clock)
     assert 800 == len(sink.results)
     assert unknown(sink) <= 5 * 4 + 4  # five batches, and at most one more that was under way
-    assert (0, 1) in Counter(detector.seen), "what lies on the lost GPU is taken by the other"
+    if what == "detect":  # one that never started may be out of service before a stream has opened on it
+        assert (0, 1) in Counter(detector.seen), "what lies on the lost GPU is taken by the other"
     assert 0 == sum(source.leases for source in sources)
     in_service = [pipeline.meter.value("streamdet_engine_gpu_in_service", engine="fake", gpu=gpu) for gpu in "01"]
     assert [1, 0] == in_service
