@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 
@@ -167,3 +168,8 @@ def test_a_shipped_engine_tells_nothing_of_the_machine_that_made_it(path: Path) 
     assert [] == [
         word for word in (b"stack_trace", b"site-packages", b"/home/", b"/root/", b"/tmp/") if word in content
     ]
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [] == [name for name, count in names.items() if count > 1], "pytest imports them by this name alone"
