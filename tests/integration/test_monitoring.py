@@ -107,7 +107,7 @@ def test_every_metric_of_the_table_is_on_the_dashboard() -> None:
 
 def test_the_dashboard_has_its_rows_and_no_panel_lies_on_another() -> None:
     rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
-    assert ["Overview", "Streams", "Latency", "Drops and ledger", "Engines", "Sinks"] == rows
+    assert ["Overview", "Streams", "Latency", "Drops and ledger", "Engines", "Sinks", "Number plates"] == rows
     cells: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:
         place = panel["gridPos"]

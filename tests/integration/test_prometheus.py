@@ -30,10 +30,10 @@ import yaml
 from streamdet.frames import Detections, Frame, Picture
 from streamdet.infer.contract import DetectorWorker
 from streamdet.pipeline.pipeline import Limits, Pipeline
-from streamdet.pipeline.stream import Stream
+from streamdet.pipeline.stream import ReadStage, Stream
 from streamdet.serve.health import HealthServer
 from streamdet.sinks.counting import Counting
-from streamdet.testing import FakeDetector, ListSink, Saboteur, SyntheticSource
+from streamdet.testing import FakeDetector, FakeReader, ListSink, Saboteur, SyntheticSource
 from streamdet.tracking.bytetrack import ByteTrackOptions
 from streamdet.tracking.catalogue import make_tracker
 
@@ -120,7 +120,9 @@ def pipeline() -> Iterator[Pipeline]:
     film = SyntheticSource(frames=10**9, before_read=lambda _: time.sleep(1 / FPS))
     film.decoder = "cuda:0"  # type: ignore[attr-defined]
     pipeline.add("film", Stream(film, (detector,), tracker=tracker))  # type: ignore[arg-type]
-    pipeline.add("gate", Stream(Camera(), (detector,), tracker=tracker, max_fps=40, frozen_s=1))  # type: ignore[arg-type]
+    gate = Stream(Camera(), (detector,), tracker=tracker, max_fps=40, frozen_s=1)  # type: ignore[arg-type]
+    gate.read = (ReadStage(FakeReader(), frozenset({"thing"})),)
+    pipeline.add("gate", gate)
     yield pipeline
     report = pipeline.finish()
     assert all(status.captured == status.emitted + status.dropped for status in report.streams)
