@@ -12,8 +12,10 @@ demo: .venv/demo
 run: .venv/demo
 	$(BIN)/streamdet run $(ARGS)
 
+# Trainings run in a process of their own: at the end of the long one, after every other runtime's threads, one crashed.
 test: $(READY) servers
-	$(BIN)/python -m pytest --timeout 300
+	$(BIN)/python -m pytest --timeout 300 --ignore tests/unit/training
+	$(BIN)/python -m pytest --timeout 300 tests/unit/training
 
 lint: $(READY)
 	$(BIN)/ruff check .
