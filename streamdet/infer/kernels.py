@@ -8,30 +8,13 @@ is half of a gather's cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numba import njit, types
 
+from streamdet.infer.compiling import compiled, table
+
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 _PICTURE = types.Array(types.uint8, 3, "C")
-
-
-def _table(scalar: Any, dimensions: int) -> Any:
-    return types.Array(scalar, dimensions, "C", readonly=True)
-
-
-def _compiled(*signature: Any) -> Any:
-    """`njit` with one signature and a cache on disk, or without the cache where no folder is writable."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return njit(types.void(*signature), nogil=True, cache=True)(function)
-        except RuntimeError:  # numba found no place for its cache: a read-only container without a home
-            return njit(types.void(*signature), nogil=True)(function)
-
-    return decorate
 
 
 @njit(nogil=True, inline="never")
@@ -60,15 +43,15 @@ def _mix(first, second, third, m0, m1, m2, m3, row):  # type: ignore[no-untyped-
         row[j] = np.uint8(min(max(level, np.int32(0)), np.int32(255)))
 
 
-@_compiled(
+@compiled(
     types.UniTuple(_BYTES, 3),
-    _table(types.int64, 2),
-    _table(types.uint64, 3),
-    _table(types.uint16, 2),
-    _table(types.uint64, 2),
-    _table(types.int32, 2),
-    _table(types.uint64, 2),
-    _table(types.int32, 2),
+    table(types.int64, 2),
+    table(types.uint64, 3),
+    table(types.uint16, 2),
+    table(types.uint64, 2),
+    table(types.int32, 2),
+    table(types.uint64, 2),
+    table(types.int32, 2),
     _PICTURE,
     types.int64,
     types.int64,
@@ -117,12 +100,12 @@ def _sample(planes, plane_shape, component, x, y):  # type: ignore[no-untyped-de
     return upper * (1 - below) + lower * below
 
 
-@_compiled(
+@compiled(
     types.UniTuple(_BYTES, 3),
-    _table(types.int64, 2),
-    _table(types.int64, 2),
-    _table(types.float64, 2),
-    _table(types.float64, 2),
+    table(types.int64, 2),
+    table(types.int64, 2),
+    table(types.float64, 2),
+    table(types.float64, 2),
     types.int64,
     types.int64,
     _PICTURE,
@@ -225,9 +208,9 @@ def _keep(boxes, score_bits, bits, rows, overlap, duplicates, xyxy, kept_bits, c
     return kept
 
 
-@_compiled(
-    _table(types.float32, 3),
-    _table(types.int32, 3),
+@compiled(
+    table(types.float32, 3),
+    table(types.int32, 3),
     types.int64,
     types.float32,
     types.int32,

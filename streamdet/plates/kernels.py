@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numba import njit, types
 
+from streamdet.infer.compiling import compiled
+
 _MAP = types.Array(types.float32, 2, "A", readonly=True)
 _MAPS = types.Array(types.float32, 3, "A", readonly=True)
-
-
-def _compiled(*signature: Any) -> Any:
-    """`njit` with one signature and a cache on disk, or without the cache where no folder is writable."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return njit(signature, nogil=True, cache=True)(function)
-        except RuntimeError:  # numba found no place for its cache: a read-only container without a home
-            return njit(signature, nogil=True)(function)
-
-    return decorate
 
 
 @njit(nogil=True)
@@ -32,7 +19,7 @@ def _root(parent, label):  # type: ignore[no-untyped-def]
     return label
 
 
-@_compiled(_MAP, types.Array(types.int32, 2, "C"))
+@compiled(_MAP, types.Array(types.int32, 2, "C"))
 def components(inside, labels):  # type: ignore[no-untyped-def]
     """Number what is above 0 in `inside` [h, w] from 1 on, touching corners included; returns how many.
 
@@ -79,7 +66,7 @@ def components(inside, labels):  # type: ignore[no-untyped-def]
     return count
 
 
-@_compiled(
+@compiled(
     _MAP,
     _MAP,
     types.Array(types.int32, 2, "C", readonly=True),
@@ -109,7 +96,7 @@ def measure(inside, line, labels, box, certainty, lower):  # type: ignore[no-unt
         lower[i] /= area[i]
 
 
-@_compiled(
+@compiled(
     _MAPS,
     types.Array(types.float32, 2, "C", readonly=True),
     types.float32,
@@ -161,7 +148,7 @@ def posteriors(glyph, cell, reach, posterior, ink):  # type: ignore[no-untyped-d
                 posterior[i, k] /= ink[i]
 
 
-@_compiled(types.Array(types.uint8, 3, "A", readonly=True))
+@compiled(types.Array(types.uint8, 3, "A", readonly=True))
 def edge_energy(pixels):  # type: ignore[no-untyped-def]
     """Mean square of the steps between neighbours of the first plane, beside its variance: high where it is sharp."""
     _, height, width = pixels.shape

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import types
 
-from streamdet.proposals.compiling import compiled, sheet, table
+from streamdet.infer.compiling import compiled, sheet, table
 
 _LABELS = table(types.int32, 2)
 _HISTOGRAMS = sheet(types.float32, 2)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit, types
 
-from streamdet.proposals.compiling import compiled, table
+from streamdet.infer.compiling import compiled, table
 
 _MAP = table(types.float32, 2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from streamdet.proposals.compiling import compiled, table
+from streamdet.infer.compiling import compiled, table
 
 _FLOATS, _INTS = table(types.float32, 1), table(types.int32, 1)
 _SUMS, _NUMBERS = table(types.float64, 2), table(types.int32, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from streamdet.proposals.compiling import compiled, table
+from streamdet.infer.compiling import compiled, table
 
 
 @compiled(table(types.int32, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from streamdet.proposals.compiling import compiled, sheet, table
+from streamdet.infer.compiling import compiled, sheet, table
 
 STEPS = ((0, 1), (1, 0))  # right and down: each pair of neighbours once
 

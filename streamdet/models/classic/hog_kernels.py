@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numba import njit, types
 
-
-def _compiled(*signature: Any) -> Any:
-    """`njit` with one signature and a cache on disk, or without the cache where no folder is writable."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return njit(signature, nogil=True, cache=True)(function)
-        except RuntimeError:  # numba found no place for its cache: a read-only container without a home
-            return njit(signature, nogil=True)(function)
-
-    return decorate
+from streamdet.infer.compiling import compiled, table
 
 
-def _table(scalar: Any, dimensions: int) -> Any:
-    return types.Array(scalar, dimensions, "C", readonly=True)
-
-
-@_compiled(_table(types.uint8, 3), types.int64, types.int64)
+@compiled(table(types.uint8, 3), types.int64, types.int64)
 def cell_histograms(picture, cell_px, bins):  # type: ignore[no-untyped-def]
     """Votes of slopes by direction: u8 [H, W, C] → f32 [H // cell, W // cell, bins], per pixel of a cell.
 
@@ -50,7 +34,7 @@ def cell_histograms(picture, cell_px, bins):  # type: ignore[no-untyped-def]
     return votes / np.float32(cell_px * cell_px)
 
 
-@_compiled(_table(types.float32, 3), types.int64)
+@compiled(table(types.float32, 3), types.int64)
 def normalised_blocks(votes, cells):  # type: ignore[no-untyped-def]
     """Blocks of cells x cells cells at every cell, f32 [rows, columns, cells² · bins], each of length 1.
 
@@ -86,7 +70,7 @@ def _dot(first, second):  # type: ignore[no-untyped-def]
     return total
 
 
-@_compiled(_table(types.float32, 3), _table(types.float32, 3))
+@compiled(table(types.float32, 3), table(types.float32, 3))
 def responses(blocks, template):  # type: ignore[no-untyped-def]
     """How well a template [h, w, D] fits at every place of a map [H, W, D]: f32 [H − h + 1, W − w + 1]."""
     rows, columns = blocks.shape[0] - template.shape[0] + 1, blocks.shape[1] - template.shape[1] + 1
@@ -99,9 +83,9 @@ def responses(blocks, template):  # type: ignore[no-untyped-def]
     return found
 
 
-@_compiled(
-    _table(types.float32, 2),
-    _table(types.float64, 1),
+@compiled(
+    table(types.float32, 2),
+    table(types.float64, 1),
     types.float64,
     types.boolean,
     types.float64,

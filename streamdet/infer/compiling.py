@@ -1,4 +1,4 @@
-"""How the kernels of this room are compiled: once, with fixed types, and kept on disk."""
+"""How kernels with fixed types are compiled: once, and kept on disk. (The tracker's are woven together: see there.)"""
 
 from __future__ import annotations
 
