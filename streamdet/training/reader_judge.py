@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from streamdet.evaluation.plate_texts import edits
 from streamdet.models.plate_reader import PlateReader
 from streamdet.plates.decode import Decoder, Reading
 from streamdet.scenes.alphabets import CHARACTERS
@@ -76,13 +77,3 @@ def _characters(pairs: Sequence[tuple[JudgedCrop, str]]) -> float:
     """1 − edits by characters."""
     wrong = sum(edits(crop.text, text) for crop, text in pairs)
     return max(0.0, 1 - wrong / max(sum(len(crop.text) for crop, _ in pairs), 1))
-
-
-def edits(one: str, other: str) -> int:
-    """How many characters must be put in, taken out or changed."""
-    row = list(range(len(other) + 1))
-    for i, left in enumerate(one, start=1):
-        before, row[0] = row[0], i
-        for j, right in enumerate(other, start=1):
-            before, row[j] = row[j], min(before + (left != right), row[j] + 1, row[j - 1] + 1)
-    return row[-1]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamdet.evaluation.plate_texts import edits
 from streamdet.models import plate_reader as reader
 from streamdet.models.plate_reader import PlateReader, PlateReaderOptions, ReaderTargets
 from streamdet.scenes.alphabets import CHARACTERS
@@ -13,7 +14,7 @@ from streamdet.scenes.plate_crops import CropOptions, plate_crop
 from streamdet.training.muon import Muon
 from streamdet.training.optimiser import OptimiserOptions, build_optimiser
 from streamdet.training.reader_crops import JudgedCrop, joined
-from streamdet.training.reader_judge import edits, read_crops
+from streamdet.training.reader_judge import read_crops
 
 CLEAR = CropOptions(size=(128, 48), glyph_px=(30.0, 50.0), severity=0.1, negatives=0.0, upright_share=0.0)
 STEPS = 260
