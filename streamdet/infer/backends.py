@@ -106,13 +106,13 @@ def open_backend(
 def _engine(name: Path | str, shelf: Shelf) -> Engine:
     found = shelf.open(name)
     if isinstance(found, Suite):
-        parts = [part for part in (found.manifest.detect, found.manifest.read) if part]
+        engines = found.manifest.engines
         raise EngineMismatch(
-            "a suite is several engines",
+            "a suite is several steps",
             where=found.folder,
             expected="one engine",
-            got=" and ".join(parts),
-            hint=f"name one of them: {', '.join(parts)}",
+            got=" and ".join(found.manifest.steps),
+            hint=f"name one of them: {', '.join(engines)}" if engines else None,
         )
     return found
 

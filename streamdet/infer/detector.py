@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from streamdet.boxes import Placement, clip
 from streamdet.errors import ConfigError, EngineMismatch, StreamdetError
 from streamdet.frames import Detections, Frame, Picture
 from streamdet.infer.backends import open_backend
-from streamdet.infer.contract import Backend, Session
+from streamdet.infer.contract import Backend, DetectorWorker, Session
 from streamdet.infer.cuda_calls import gpu_count
 from streamdet.infer.fastest import usable_cores
 from streamdet.infer.gpu_input import GpuLetterbox, gpu_letterbox, why_not_on_the_gpu
@@ -26,44 +27,25 @@ from streamdet.infer.shelf import Engine, Shelf
 _log = logging.getLogger(__name__)
 
 
-class EngineDetector:
-    """Detector over a Backend, or one on each of several GPUs; see contract.Detector and DetectorOnGpus.
+class PictureDetector(ABC):
+    """A contract.Detector that is also called on an array, and answers at once: for scripts."""
 
-    Calling it on an array answers at once, for scripts.
-    """
+    name: str
+    names: tuple[str, ...]
+    device: Literal["cpu", "cuda"]
+    backend_name: str
+    precision: str
+    needs_picture: bool
+    batch_limit: int
+    score: float
 
-    def __init__(self, backend: Backend, on_gpus: Mapping[int, Backend] | None = None) -> None:
-        manifest = backend.manifest
-        if manifest.kind != "detector":
-            raise EngineMismatch(
-                "the engine does not detect", where=manifest.name, expected="detector", got=manifest.kind
-            )
-        self._backend = backend
-        self._on_gpus: Mapping[int, Backend] = on_gpus or ({0: backend} if backend.device == "cuda" else {})
-        self.gpus: tuple[int, ...] = tuple(self._on_gpus)
-        self.takes_surfaces = bool(self.gpus) and why_not_on_the_gpu() is None
-        self.manifest = manifest
-        self.name = manifest.name
-        self.names: tuple[str, ...] = manifest.classes
-        self.device: Literal["cpu", "cuda"] = backend.device
-        self.backend_name: str = backend.name
-        self.precision: str = backend.precision
-        self.needs_picture = True
-        self.batch_limit: int = min(each.manifest.input.batch[1] for each in (backend, *self._on_gpus.values()))
-        self.score: float = manifest.score
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._own: EngineWorker | None = None
+        self._own: DetectorWorker | None = None
 
-    def worker(self, threads: int = 1, gpu: int | None = None) -> EngineWorker:
-        """A detector for one thread, warm: its kernels are loaded and its network has run once."""
-        backend = self._backend if gpu is None else self._on_gpus[gpu]
-        worker = EngineWorker(self, backend.session(threads))
-        try:
-            worker.warm_up()
-        except StreamdetError:
-            worker.close()
-            raise
-        return worker
+    @abstractmethod
+    def worker(self, threads: int = 1) -> DetectorWorker:
+        """A detector for one thread, warm."""
 
     def __call__(
         self, picture: npt.NDArray[np.uint8], *, order: Literal["rgb", "bgr"] = "rgb", score: float | None = None
@@ -89,11 +71,51 @@ class EngineDetector:
         return found.rows(found.score > (self.score if score is None else score))
 
     def close(self) -> None:
-        """Close the backend; workers close their own sessions."""
+        """Close what calls have opened; workers close their own sessions."""
         with self._lock:
             if self._own is not None:
                 self._own.close()
                 self._own = None
+
+
+class EngineDetector(PictureDetector):
+    """Detector over a Backend, or one on each of several GPUs; see contract.Detector and DetectorOnGpus."""
+
+    def __init__(self, backend: Backend, on_gpus: Mapping[int, Backend] | None = None) -> None:
+        super().__init__()
+        manifest = backend.manifest
+        if manifest.kind != "detector":
+            raise EngineMismatch(
+                "the engine does not detect", where=manifest.name, expected="detector", got=manifest.kind
+            )
+        self._backend = backend
+        self._on_gpus: Mapping[int, Backend] = on_gpus or ({0: backend} if backend.device == "cuda" else {})
+        self.gpus: tuple[int, ...] = tuple(self._on_gpus)
+        self.takes_surfaces = bool(self.gpus) and why_not_on_the_gpu() is None
+        self.manifest = manifest
+        self.name = manifest.name
+        self.names: tuple[str, ...] = manifest.classes
+        self.device: Literal["cpu", "cuda"] = backend.device
+        self.backend_name: str = backend.name
+        self.precision: str = backend.precision
+        self.needs_picture = True
+        self.batch_limit: int = min(each.manifest.input.batch[1] for each in (backend, *self._on_gpus.values()))
+        self.score: float = manifest.score
+
+    def worker(self, threads: int = 1, gpu: int | None = None) -> EngineWorker:
+        """A detector for one thread, warm: its kernels are loaded and its network has run once."""
+        backend = self._backend if gpu is None else self._on_gpus[gpu]
+        worker = EngineWorker(self, backend.session(threads))
+        try:
+            worker.warm_up()
+        except StreamdetError:
+            worker.close()
+            raise
+        return worker
+
+    def close(self) -> None:
+        """Close the backend; workers close their own sessions."""
+        super().close()
         for backend in {id(each): each for each in (self._backend, *self._on_gpus.values())}.values():
             backend.close()
 

@@ -15,7 +15,7 @@ from streamdet.infer.tail import Tail
 from streamdet.manifest import EngineManifest
 
 if TYPE_CHECKING:
-    from streamdet.infer.cuda_calls import Cuda, Stream
+    from streamdet.infer.gpu_network import GpuNetwork
 
 
 class Network(Protocol):
@@ -60,19 +60,6 @@ class EngineSession:
         if self._network is not None:
             self._network.close()
         self._network = None
-
-
-class GpuNetwork(Network, Protocol):
-    """A Network whose input is in a GPU's memory; everything it does is queued in its own stream."""
-
-    cuda: Cuda
-    stream: Stream
-    buffer: npt.NDArray[np.uint8]  # pinned: what `run` copies to the GPU
-    input_pointer: int  # on the GPU, as large as the buffer
-
-    def run_prepared(self, n: int) -> Mapping[str, npt.NDArray[Any]]:
-        """As `run`, on what the stream has been given to write at `input_pointer`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

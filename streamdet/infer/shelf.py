@@ -23,30 +23,36 @@ class Engine:
     def model(self, precision: Precision | None = None) -> tuple[EngineFile, Path]:
         """The file of that precision and its path, after its hash was found to be the manifest's."""
         file = self.manifest.file(precision)
-        path = self.folder / file.path
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise ManifestInvalid("the manifest names a file outside its folder", where=self.folder, got=file.path)
-        try:
-            found = sha256_of(path)
-        except OSError as error:
-            raise ManifestInvalid("the engine's model cannot be read", where=path, got=error) from error
-        if found != file.sha256:
-            raise ManifestInvalid(
-                "the model is not the file that the manifest names",
-                where=path,
-                expected=f"sha256 {file.sha256}",
-                got=f"sha256 {found}",
-                hint="import the model again: streamdet engine import …",
-            )
+        path = verified(self.folder, file)
         return file, path
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A folder with a valid manifest that names other engines."""
+    """A folder with a valid manifest of several steps."""
 
     folder: Path
     manifest: SuiteManifest
+
+
+def verified(folder: Path, file: EngineFile) -> Path:
+    """The path of a file that a manifest names, after its hash was found to be the manifest's."""
+    path = folder / file.path
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ManifestInvalid("the manifest names a file outside its folder", where=folder, got=file.path)
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise ManifestInvalid("the engine's model cannot be read", where=path, got=error) from error
+    if found != file.sha256:
+        raise ManifestInvalid(
+            "the model is not the file that the manifest names",
+            where=path,
+            expected=f"sha256 {file.sha256}",
+            got=f"sha256 {found}",
+            hint="import the model again: streamdet engine import …",
+        )
+    return path
 
 
 def open_engine(folder: Path) -> Engine | Suite:
