@@ -14,7 +14,7 @@ from streamdet.frames import Event, Result
 
 if TYPE_CHECKING:
     from streamdet.config.models import MetricsOptions
-    from streamdet.infer.detector import EngineDetector
+    from streamdet.infer.detector import PictureDetector
     from streamdet.pipeline.pipeline import Pipeline, Report
     from streamdet.sinks.contract import Accepts
 
@@ -90,17 +90,14 @@ def _raise_failure(report: Report) -> None:
         raise SinkLost(f"sink {sink} was given up", hint="the log says why")
 
 
-def load(engine: str, *, backend: str = "auto", precision: Any = None) -> EngineDetector:
+def load(engine: str, *, backend: str = "auto", precision: Any = None) -> PictureDetector:
     """A detector for single pictures: `load("plate-spotter")(picture)`, with an RGB array uint8 [H, W, 3].
 
     Of a suite it is the one that detects: texts need tracks, and so a `run`.
     """
-    from streamdet.infer.detector import load_detector
-    from streamdet.infer.shelf import Shelf, Suite
+    from streamdet.suites.detector import open_detector
 
-    found = Shelf().open(engine)
-    part = found.folder.parent / found.manifest.detect if isinstance(found, Suite) else found
-    return load_detector(part, backend=backend, precision=precision)
+    return open_detector(engine, backend, precision)
 
 
 class _Window:

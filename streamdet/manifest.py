@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -129,17 +129,39 @@ class EngineManifest(_Part):
         )
 
 
+class Procedure(_Part):
+    """A detector that is several steps instead of one network: a program of this package, and what it learnt."""
+
+    family: str  # which program
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    score: Annotated[float, Field(ge=0, le=1)] = 0.25  # the run-time threshold where the user names none
+    longest_px: Annotated[int, Field(ge=16)] | None = None  # larger pictures are shrunk to it before the first step
+    options: dict[str, Any] = {}  # the program's own
+    files: Annotated[tuple[EngineFile, ...], Field(min_length=1)]  # all of them are used
+
+
 class SuiteManifest(_Part):
-    """Several engines that every verb takes like one: detect, then read, then vote."""
+    """Several steps that every verb takes like one engine: detect, then read, then vote."""
 
     schema_: Annotated[Literal["streamdet.engine/1"], Field(alias="schema")] = SCHEMA
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     kind: Literal["suite"]
-    detect: str
+    detect: str | Procedure  # an engine beside the suite, or steps of its own
     read: str | None = None
     on: tuple[str, ...] = ()  # classes of the detector that are read; none named: all
     vote: dict[str, object] | None = None
     provenance: Provenance = Provenance()
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The names of the engines that it is made of."""
+        return tuple(part for part in (self.detect, self.read) if isinstance(part, str))
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What it does in order: engines by name, a procedure by its family."""
+        first = self.detect if isinstance(self.detect, str) else self.detect.family
+        return (first,) if self.read is None else (first, self.read)
 
 
 def load_manifest(folder: Path) -> EngineManifest | SuiteManifest:

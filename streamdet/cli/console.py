@@ -23,11 +23,10 @@ def one_engine(name: str) -> Engine:
 
     found = Shelf().open(name)
     if isinstance(found, Suite):
-        parts = [part for part in (found.manifest.detect, found.manifest.read) if part]
         raise EngineMismatch(
-            f"{name} is a suite of several engines",
+            f"{name} is a suite of several steps",
             where=found.folder,
             expected="one engine",
-            hint=" or ".join(f"streamdet engine check {part}" for part in parts),
+            hint=" or ".join(f"streamdet engine check {part}" for part in found.manifest.engines) or None,
         )
     return found

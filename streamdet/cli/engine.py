@@ -55,8 +55,7 @@ def list_engines() -> None:
             table.add_row(folder.name, "[red]broken[/]", escape(error.what), "", "", str(folder))
             continue
         if isinstance(found, Suite):
-            parts = [part for part in (found.manifest.detect, found.manifest.read) if part]
-            table.add_row(found.manifest.name, "suite", " then ".join(parts), "", "", str(folder))
+            table.add_row(found.manifest.name, "suite", " then ".join(found.manifest.steps), "", "", str(folder))
             continue
         manifest = found.manifest
         files = ", ".join(file.precision for file in manifest.files)
@@ -220,8 +219,16 @@ def _size(manifest: EngineManifest) -> str:
 
 
 def _suite_facts(suite: Suite) -> Iterator[tuple[str, str]]:
+    from rich.markup import escape
+
+    detect = suite.manifest.detect
     yield "kind", "suite"
-    yield "detect", suite.manifest.detect
+    if isinstance(detect, str):
+        yield "detect", detect
+    else:
+        yield "detect", f"{detect.family}, {', '.join(file.path for file in detect.files)}"
+        yield "classes", escape(", ".join(detect.classes))
+        yield "score", f"{detect.score}"
     yield "read", suite.manifest.read or "-"
 
 

@@ -16,7 +16,6 @@ from streamdet.config.overwriting import refuse_overwriting
 from streamdet.errors import ConfigError, EngineNotFound, ManifestInvalid, StreamdetError
 from streamdet.frames import Detections
 from streamdet.infer.contract import Detector
-from streamdet.infer.detector import load_detector
 from streamdet.infer.shelf import Shelf, Suite
 from streamdet.pipeline.joining import class_table
 from streamdet.pipeline.pipeline import Limits, Pipeline
@@ -28,6 +27,7 @@ from streamdet.sinks.catalogue import sink_from
 from streamdet.sinks.contract import Sink, StreamStatus
 from streamdet.sinks.options import SinkOptions
 from streamdet.sources.catalogue import expand, make_source
+from streamdet.suites.detector import open_detector
 from streamdet.tracking.bytetrack import ByteTrackOptions
 from streamdet.tracking.catalogue import make_tracker
 
@@ -224,10 +224,8 @@ class Streams:
 
 
 def load_engine(options: DetectOptions) -> Detector:
-    """An engine by name; of a suite, the one that detects."""
-    found = Shelf().open(options.engine)
-    name = str(found.folder.parent / found.manifest.detect) if isinstance(found, Suite) else str(found.folder)
-    return load_detector(name, backend=options.backend, precision=options.precision, all_gpus=True)
+    """An engine or a suite by name."""
+    return open_detector(options.engine, options.backend, options.precision, all_gpus=True)
 
 
 def open_reader(options: ReadOptions) -> Reader:

@@ -24,6 +24,7 @@ from streamdet.evaluation.plates import (
 from streamdet.evaluation.predictors import EnginePredictor
 from streamdet.infer.backends import open_backend
 from streamdet.infer.shelf import Engine, Shelf, Suite
+from streamdet.manifest import Procedure
 from streamdet.plates.reader import EngineReader, EngineReaderWorker
 from streamdet.plates.vote import VoteOptions
 from streamdet.scenes.plate_crops import CropOptions, plate_crop
@@ -68,23 +69,18 @@ class Station:
 
     def __init__(self, engine: str, backend: str) -> None:
         found = Shelf().open(engine)
-        names: list[Engine | str]
         self.vote = VoteOptions()
         if isinstance(found, Suite):
-            parts = (found.manifest.detect, found.manifest.read)
-            names = [str(found.folder.parent / part) for part in parts if part]
             self.vote = VoteOptions.model_validate(found.manifest.vote or {})
-        else:
-            names = [found]
         self.detector: EnginePredictor | None = None
         self.reader: EngineReader | None = None
-        for name in names:
-            opened = name if isinstance(name, Engine) else Shelf().open(name)
-            assert isinstance(opened, Engine)
-            if opened.manifest.kind == "reader":
-                self.reader = EngineReader(open_backend(opened, backend, tail="graph"))
+        parts = [found] if isinstance(found, Engine) else _parts(found)
+        for part in parts:
+            if part.manifest.kind == "reader":
+                assert isinstance(part, Engine)
+                self.reader = EngineReader(open_backend(part, backend, tail="graph"))
             else:
-                self.detector = EnginePredictor(opened, backend)
+                self.detector = EnginePredictor(part, backend)
         labels = [] if self.detector is None else [self.detector.label]
         labels += [] if self.reader is None else [f"{self.reader.name} on {self.reader.backend_name}"]
         self.label = ", ".join(labels)
@@ -101,6 +97,12 @@ class Station:
             self.detector.close()
         if self.reader is not None:
             self.reader.close()
+
+
+def _parts(suite: Suite) -> list[Engine | Suite]:
+    """What it is made of: a procedure is the suite itself."""
+    own = [suite] if isinstance(suite.manifest.detect, Procedure) else []
+    return own + [Shelf().open(suite.folder.parent / name) for name in suite.manifest.engines]
 
 
 def evaluate_plates(task: PlateTask, progress: Progress | None = None) -> tuple[str, PlateScores]:

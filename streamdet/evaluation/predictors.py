@@ -13,11 +13,11 @@ from streamdet.boxes import clip
 from streamdet.datasets.pictures import Rgb
 from streamdet.errors import ConfigError, MissingExtra
 from streamdet.frames import Detections, Picture
-from streamdet.infer.detector import load_detector
 from streamdet.infer.preprocess import Letterbox
-from streamdet.infer.shelf import Engine
+from streamdet.infer.shelf import Engine, Suite
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, Arrays, Tail
 from streamdet.manifest import EngineInput, Fit, Nms
+from streamdet.suites.detector import open_detector
 
 if TYPE_CHECKING:
     from streamdet.models.contract import DetectionModel
@@ -53,10 +53,12 @@ def trained_predictor(path: Path) -> TorchPredictor:
 
 
 class EnginePredictor:
-    """An engine on a backend, giving all that its graph gives: everything above its floor."""
+    """An engine on a backend, or a suite, giving all that its graph gives: everything above its floor."""
 
-    def __init__(self, engine: str | Path | Engine, backend: str = "auto", precision: str | None = None) -> None:
-        self.detector = load_detector(engine, backend, precision)
+    def __init__(
+        self, engine: str | Path | Engine | Suite, backend: str = "auto", precision: str | None = None
+    ) -> None:
+        self.detector = open_detector(engine, backend, precision)
         self.label = f"{self.detector.name} on {self.detector.backend_name} {self.detector.precision}"
 
     def __call__(self, rgb: Rgb) -> Detections:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from streamdet.errors import ConfigError
 from streamdet.graft.families.contract import Preparation
@@ -19,6 +20,7 @@ from streamdet.manifest import (
     EngineInput,
     EngineManifest,
     Precision,
+    Procedure,
     Provenance,
     SuiteManifest,
     dump_manifest,
@@ -74,9 +76,14 @@ def manifest_of(
 
 
 def put_on_shelf(
-    shelf: Path, manifest: EngineManifest, files: Mapping[str, bytes], *, replace: bool = False, card: str | None = None
+    shelf: Path,
+    manifest: EngineManifest | SuiteManifest,
+    files: Mapping[str, bytes],
+    *,
+    replace: bool = False,
+    card: str | None = None,
 ) -> Path:
-    """Write manifest, card and model files as one folder; an existing engine only goes if `replace` says so."""
+    """Write manifest, card and files as one folder; an existing engine only goes if `replace` says so."""
     folder = shelf / manifest.name
     refuse_name(shelf, manifest.name, replace)
     shelf.mkdir(parents=True, exist_ok=True)
@@ -97,21 +104,40 @@ def put_suite_on_shelf(shelf: Path, name: str, *, detect: str, read: str | None 
     """A suite: what one engine finds, the other reads. Both must stand on the same shelf."""
     kinds = {"detector": detect} | ({} if read is None else {"reader": read})
     for kind, part in kinds.items():
-        found = open_engine(shelf / part)
-        if found.manifest.kind != kind:
-            raise ConfigError(
-                "an engine of a suite is of another kind", where=shelf / part, expected=kind, got=found.manifest.kind
-            )
-    refuse_name(shelf, name, replace)
-    manifest = SuiteManifest(name=name, kind="suite", detect=detect, read=read)
-    aside = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=shelf))
-    try:
-        (aside / "manifest.json").write_text(dump_manifest(manifest), encoding="utf-8")
-        aside.chmod(0o755)
-        swap_in(aside, shelf / name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return shelf / name
+        manifest = open_engine(shelf / part).manifest
+        detects = isinstance(manifest, SuiteManifest) and manifest.read is None  # by a procedure, as an engine would
+        if (found := "detector" if detects else manifest.kind) != kind:
+            raise ConfigError("an engine of a suite is of another kind", where=shelf / part, expected=kind, got=found)
+    return put_on_shelf(shelf, SuiteManifest(name=name, kind="suite", detect=detect, read=read), {}, replace=replace)
+
+
+def put_procedure_on_shelf(
+    shelf: Path,
+    name: str,
+    *,
+    family: str,
+    classes: Sequence[str],
+    files: Mapping[str, bytes],
+    score: float = 0.25,
+    longest_px: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
+    replace: bool = False,
+    card: str | None = None,
+) -> Path:
+    """A suite that detects by a program of this package; `files` are what it learnt."""
+    procedure = Procedure(
+        family=family,
+        classes=tuple(classes),
+        score=score,
+        longest_px=longest_px,
+        options=dict(options or {}),
+        files=tuple(
+            EngineFile(path=path, sha256=hashlib.sha256(content).hexdigest()) for path, content in files.items()
+        ),
+    )
+    manifest = SuiteManifest(name=name, kind="suite", detect=procedure, provenance=provenance or Provenance())
+    return put_on_shelf(shelf, manifest, files, replace=replace, card=card)
 
 
 def refuse_name(shelf: Path, name: str, replace: bool) -> None:
@@ -145,8 +171,27 @@ def swap_in(aside: Path, folder: Path) -> None:
     shutil.rmtree(old)
 
 
-def card_of(manifest: EngineManifest) -> str:
+def card_of(manifest: EngineManifest | SuiteManifest) -> str:
     """CARD.md: what a person wants to know of an engine, from its manifest alone."""
+    rows = _suite_rows(manifest) if isinstance(manifest, SuiteManifest) else _engine_rows(manifest)
+    told = manifest.provenance.model_dump(exclude={"scores"})
+    rows += [(key, str(value)) for key, value in told.items() if value]
+    rows += [(key, f"{value:.4g}") for key, value in manifest.provenance.scores.items()]
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    return f"# {manifest.name}\n\n| | |\n|---|---|\n{table}\n"
+
+
+def _suite_rows(manifest: SuiteManifest) -> list[tuple[str, str]]:
+    rows = [("steps", " then ".join(manifest.steps))]
+    if isinstance(manifest.detect, Procedure):
+        classes = manifest.detect.classes
+        rows.append(("classes", f"{len(classes)}: {', '.join(classes[:8])}{' …' * (len(classes) > 8)}"))
+        rows.append(("score threshold", f"{manifest.detect.score}"))
+        rows += [(file.path, f"sha256 {file.sha256[:16]}…") for file in manifest.detect.files]
+    return rows
+
+
+def _engine_rows(manifest: EngineManifest) -> list[tuple[str, str]]:
     seen, nms = manifest.input, manifest.nms
     width, height = seen.size
     smallest, largest = seen.batch
@@ -162,8 +207,4 @@ def card_of(manifest: EngineManifest) -> str:
     elif nms is not None:
         rows.append(("suppression", f"IoU {nms.iou}, {nms.candidates} candidates, {nms.max_detections} detections"))
     rows += [(file.path, f"{file.precision}, sha256 {file.sha256[:16]}…") for file in manifest.files]
-    told = manifest.provenance.model_dump(exclude={"scores"})
-    rows += [(key, str(value)) for key, value in told.items() if value]
-    rows += [(key, f"{value:.4g}") for key, value in manifest.provenance.scores.items()]
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
-    return f"# {manifest.name}\n\n| | |\n|---|---|\n{table}\n"
+    return rows
