@@ -18,6 +18,7 @@ def app() -> typer.Typer:
     from streamdet.cli.doctor import doctor
     from streamdet.cli.engine import engine_app
     from streamdet.cli.labelled import data_app
+    from streamdet.cli.report import report_app
     from streamdet.cli.run import check, run
     from streamdet.cli.train import train
     from streamdet.cli.workshop import eval_app
@@ -37,6 +38,7 @@ def app() -> typer.Typer:
     main.add_typer(engine_app, name="engine", help="Engines on the shelf: list, show, check, bench, import.")
     main.add_typer(data_app, name="data", help="Labelled pictures: doctor, show, render.")
     main.add_typer(eval_app, name="eval", help="Scores against ground truth.")
+    main.add_typer(report_app, name="report", help="What was measured, as a document.")
     main.command()(doctor)
     main.command()(bench)
     return main
