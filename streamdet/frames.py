@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from streamdet.boxes import Boxes
 from streamdet.errors import MissingExtra, PictureReleased
+from streamdet.masks import ClassMap
 
 Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -324,6 +325,7 @@ class Detections:
     keypoints: npt.NDArray[np.float32] | None = None  # [N, P, 3]: x, y in frame pixels, score
     masks: npt.NDArray[np.float32] | None = None  # [N, h, w], relative to the box
     truncated: int = 0  # candidates beyond the engine's limit, which its NMS never saw
+    class_map: ClassMap | None = None  # what every place is, of an engine that says so: a segmenter has no rows
 
     @classmethod
     def empty(cls, names: tuple[str, ...] = ()) -> Detections:
@@ -343,6 +345,7 @@ class Detections:
             None if self.keypoints is None else self.keypoints[which],
             None if self.masks is None else self.masks[which],
             self.truncated,
+            self.class_map,
         )
 
     def name(self, row: int) -> str:

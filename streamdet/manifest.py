@@ -111,8 +111,8 @@ class EngineManifest(_Part):
         missing = needed[self.kind] - self.outputs.keys()
         if missing:
             raise ValueError(f"a {self.kind} must name the outputs {sorted(missing)}")
-        if self.kind == "detector" and not self.classes:
-            raise ValueError("a detector must list its classes")
+        if self.kind in ("detector", "segmenter") and not self.classes:
+            raise ValueError(f"a {self.kind} must list its classes")
         if self.kind == "reader" and (not self.alphabet or len(set(self.alphabet)) < len(self.alphabet)):
             raise ValueError("a reader must name its alphabet, each character once")
         return self

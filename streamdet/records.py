@@ -14,6 +14,7 @@ import orjson
 
 from streamdet.errors import redact
 from streamdet.frames import Event, PlateText, Readings, Result, TrackState
+from streamdet.masks import ClassMap, runs_of, runs_pasted
 
 RESULT_SCHEMA = "streamdet.result/1"
 EVENT_SCHEMA = "streamdet.event/1"
@@ -38,6 +39,8 @@ def result_record(result: Result) -> dict[str, Any]:
         "height": height,
         "objects": _objects(result),
     }
+    if result.detections is not None and result.detections.class_map is not None:
+        record["regions"] = _regions(result.detections.class_map, frame.size)
     if frame.quality != "good":
         record["quality"] = frame.quality
     if result.unknown_reason is not None:
@@ -64,8 +67,25 @@ def _objects(result: Result) -> list[dict[str, Any]] | None:
         item["xyxy"] = boxes[row]
         if points is not None and found.keypoints is not None and found.keypoints[row].any():
             item["keypoints"] = points[row]
+        if found.masks is not None and found.masks[row].any():
+            item["mask"] = runs_pasted(found.masks[row], found.xyxy[row].tolist(), result.frame.size)
         objects.append(item | _written(result.readings, row))
     return objects
+
+
+def _regions(class_map: ClassMap, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """What each class of a segmenter covers; classes that cover nothing are left out."""
+    labels = class_map.at(size)
+    return [
+        {
+            "class_id": label - 1,
+            "class": class_map.names[label - 1],
+            "area_ratio": round(float(np.mean(labels == label)), 6),
+            "mask": runs_of((labels == label).view(np.uint8)),
+        }
+        for label in np.unique(labels).tolist()
+        if label
+    ]
 
 
 def _written(readings: Readings | None, row: int) -> dict[str, Any]:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from streamdet.boxes import xywh_to_xyxy
 from streamdet.datasets.building import ObjectRows, Remarks, around, number, read_text, ring
 from streamdet.datasets.pictures import shown_size
-from streamdet.datasets.runs import mask_of, outlines
+from streamdet.datasets.runs import outlines
 from streamdet.datasets.samples import Entry, Listed, Polygons
 from streamdet.errors import DataError
+from streamdet.masks import mask_of
 
 _GROUPS = ("group", "source_clip", "video_id", "clip", "sequence")  # of an image, where they are given
 

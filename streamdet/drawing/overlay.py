@@ -12,12 +12,16 @@ from streamdet.drawing.canvas import Canvas, Tile
 from streamdet.drawing.colours import AMBER, GREEN, GREY, INK, WHITE, Rgb, colour_of, ink_on
 from streamdet.drawing.placing import Places
 from streamdet.drawing.text import words
+from streamdet.drawing.tinting import tint
 from streamdet.drawing.trails import Trails
 from streamdet.frames import Detections, Readings, Result, TextState, Tracks
+from streamdet.masks import ClassMap, Mask, pasted
 from streamdet.records import wall_time
 
 _OF_STATE: dict[TextState | None, Rgb] = {"final": GREEN, "provisional": AMBER, "single": GREY}
 _CORNERS = 4
+_TINT = 0.45  # how much of an area's colour covers the picture
+_CLASSES_TOLD = 3
 _LONGEST_TEXT = 13  # characters in a label: no plate has more, and of a hash they are enough
 
 
@@ -32,6 +36,9 @@ class DrawOptions(BaseModel):
     header: Annotated[bool, Field(description="Stream, time and number of objects at the top.")] = True
     keypoints: Annotated[
         bool, Field(description="Points that the engine gives; four corners are drawn as an outline.")
+    ] = True
+    masks: Annotated[
+        bool, Field(description="The area of each object, or of each class, where the engine gives it, tinted.")
     ] = True
     coasting: Annotated[
         bool, Field(description="Dashed boxes where tracks are believed to be that no detection matched.")
@@ -59,6 +66,8 @@ class Overlay:
             for box in pen.corners(result.private_xyxy):
                 canvas.conceal(*box)
         tracks = result.tracks
+        if self._options.masks and result.detections is not None and result.detections.class_map is not None:
+            _tint_classes(pen, result.detections.class_map, result.frame.size)
         if self._options.trail_s > 0 and tracks is not None:
             self._trails.extend(result.frame.epoch, result.frame.pts_s, tracks)
             for track_id, points in self._trails.lines():
@@ -80,6 +89,10 @@ class Overlay:
         texts = readings if self._options.texts else None
         colours = [_colour(found, tracks, texts, row) for row in range(len(found))]
         corners = pen.corners(found.xyxy)
+        if self._options.masks and found.masks is not None:
+            for row in reversed(range(len(found))):
+                part, corner = pasted(found.masks[row], found.xyxy[row].tolist(), pen.canvas.size)
+                pen.tint(part, corner, colours[row])
         # The best rows come first and are drawn last: on top.
         points = found.keypoints if self._options.keypoints else None
         for row in reversed(range(len(found))):
@@ -128,9 +141,21 @@ class _Pen:
         snapped[:, 2:] = np.maximum(snapped[:, 2:], snapped[:, :2] + 2)
         return [(left, top, right, bottom) for left, top, right, bottom in snapped.tolist()]
 
+    def tint(self, part: Mask, corner: tuple[int, int], rgb: Rgb) -> None:
+        """An area in a colour that lets the picture through."""
+        if part.any():
+            self.canvas.paste(*tint(part, corner, self.canvas.colour(rgb), _TINT))
+
     def tile(self, text: str, ink: Rgb, background: Rgb, opacity: float = 1.0) -> Tile:
         """A line of text in this canvas's colours."""
         return words(text, self.letter_px, ink, background, opacity, self.canvas.matrix, self.canvas.full_range)
+
+
+def _tint_classes(pen: _Pen, class_map: ClassMap, size: tuple[int, int]) -> None:
+    labels = class_map.at(size)
+    for label in np.unique(labels).tolist():
+        if label:
+            pen.tint((labels == label).view(np.uint8), (0, 0), colour_of(label - 1))
 
 
 def _colour(found: Detections, tracks: Tracks | None, texts: Readings | None, row: int) -> Rgb:
@@ -188,9 +213,18 @@ def _state_text(result: Result) -> tuple[str, Rgb]:
         return f"unknown: {result.unknown_reason}" if result.unknown_reason else "unknown", AMBER
     count = len(result.detections)
     text = "1 object" if count == 1 else f"{count} objects"
+    if result.detections.class_map is not None and not count:
+        text = _covered_text(result.detections.class_map)
     if result.frame.quality == "suspect":
         return f"{text}, damaged picture", AMBER
     return text, INK
+
+
+def _covered_text(class_map: ClassMap) -> str:
+    """The classes that cover most, and how much."""
+    shares = np.bincount(class_map.labels.reshape(-1), minlength=1 + len(class_map.names))[1:] / class_map.labels.size
+    largest = [number for number in np.argsort(-shares, kind="stable")[:_CLASSES_TOLD].tolist() if shares[number]]
+    return ", ".join(f"{class_map.names[number]} {100 * shares[number]:.1f} %" for number in largest) or "nothing"
 
 
 def _time_text(result: Result) -> str:

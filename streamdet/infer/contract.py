@@ -32,6 +32,10 @@ class Session(Protocol):
         sequence  f32 [n, T, 1 + A]     the same text by CTC, in reading order, class 0 the blank; where the manifest
                                         names it
 
+    A segmenter's array:
+
+        mask      u8  [n, h, w]         the class of each place of the input: 0 nothing, i the manifest's class i - 1
+
     One on a GPU may be a session.GpuSession, which also takes pictures that were prepared there.
 
     Rows beyond count are zero. A failure raises InferenceFailed and leaves the session usable or closed, never wrong.

@@ -6,6 +6,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from streamdet.infer.gpu_input import GpuLetterbox, gpu_letterbox, why_not_on_th
 from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.session import GpuSession
 from streamdet.infer.shelf import Engine, Shelf
+from streamdet.masks import ClassMap, recut
 
 _log = logging.getLogger(__name__)
 
@@ -79,14 +81,17 @@ class PictureDetector(ABC):
 
 
 class EngineDetector(PictureDetector):
-    """Detector over a Backend, or one on each of several GPUs; see contract.Detector and DetectorOnGpus."""
+    """Detector over a Backend, or one on each of several GPUs; see contract.Detector and DetectorOnGpus.
+
+    Of a segmenter, it finds no objects but says what every place of the picture is.
+    """
 
     def __init__(self, backend: Backend, on_gpus: Mapping[int, Backend] | None = None) -> None:
         super().__init__()
         manifest = backend.manifest
-        if manifest.kind != "detector":
+        if manifest.kind not in ("detector", "segmenter"):
             raise EngineMismatch(
-                "the engine does not detect", where=manifest.name, expected="detector", got=manifest.kind
+                "the engine does not detect", where=manifest.name, expected="detector or segmenter", got=manifest.kind
             )
         self._backend = backend
         self._on_gpus: Mapping[int, Backend] = on_gpus or ({0: backend} if backend.device == "cuda" else {})
@@ -136,6 +141,7 @@ class EngineWorker:
         self._name = detector.name
         self._session = session
         self._limit = detector.batch_limit
+        self._answer = self._class_map if detector.manifest.kind == "segmenter" else self._detections
         self._letterbox = Letterbox(detector.manifest.input)
         self._on_gpu: GpuLetterbox | None = gpu_letterbox(detector.manifest.input, session)
         self.rows_dropped = 0
@@ -159,7 +165,7 @@ class EngineWorker:
         finally:
             for picture in held:
                 picture.release()
-        return [self._detections(arrays, i, placement) for i, placement in enumerate(placements)]
+        return [self._answer(arrays, i, placement) for i, placement in enumerate(placements)]
 
     def _run(self, pictures: Sequence[Picture]) -> tuple[Mapping[str, npt.NDArray[Any]], list[Placement]]:
         if self._on_gpu is not None and isinstance(self._session, GpuSession):
@@ -172,17 +178,23 @@ class EngineWorker:
     def _detections(self, arrays: Mapping[str, npt.NDArray[Any]], i: int, placement: Placement) -> Detections:
         n = int(arrays["count"][i])
         xyxy = placement.to_frame(arrays["xyxy"][i, :n])
+        inside = clip(xyxy, *placement.frame_size)
         found = Detections(
-            clip(xyxy, *placement.frame_size),
+            inside,
             arrays["score"][i, :n].astype(np.float32),  # copies: the session's arrays end with its next run
             arrays["class_id"][i, :n].astype(np.int32),
             self._names,
             placement.points_to_frame(arrays["keypoints"][i, :n]) if "keypoints" in arrays else None,
-            arrays["masks"][i, :n].copy() if "masks" in arrays else None,
+            recut(arrays["masks"][i, :n], xyxy, inside) if "masks" in arrays else None,
             int(arrays["truncated"][i]) if "truncated" in arrays else 0,
         )
         finite = np.isfinite(xyxy).all(axis=1) & np.isfinite(found.score)
         return found if finite.all() else self._without_broken(found, finite)
+
+    def _class_map(self, arrays: Mapping[str, npt.NDArray[Any]], i: int, placement: Placement) -> Detections:
+        return replace(
+            Detections.empty(self._names), class_map=ClassMap.of_input(arrays["mask"][i], self._names, placement)
+        )
 
     def _without_broken(self, found: Detections, finite: npt.NDArray[np.bool_]) -> Detections:
         if not self.rows_dropped:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from streamdet.frames import Detections
 from streamdet.infer.contract import Detector
+from streamdet.masks import ClassMap
 
 
 def class_table(detectors: Sequence[Detector]) -> tuple[list[int], tuple[str, ...]]:
@@ -35,6 +36,7 @@ def join(answers: Sequence[Detections | None], offsets: Sequence[int], names: tu
         _joined_keypoints(found),
         _joined_masks(found),
         sum(each.truncated for each in found),
+        _joined_maps(found, offsets, names),
     )
     return joined.rows(np.argsort(-joined.score, kind="stable"))
 
@@ -64,6 +66,19 @@ def _joined_masks(found: list[Detections]) -> npt.NDArray[np.float32] | None:
             across = np.arange(width) * each.masks.shape[2] // width
             joined[row : row + len(each)] = each.masks[:, down][:, :, across]
     return joined
+
+
+def _joined_maps(found: list[Detections], offsets: Sequence[int], names: tuple[str, ...]) -> ClassMap | None:
+    """One map of several, in the finest of their sizes; where two say something, the first one is believed."""
+    maps = [(each.class_map, offset) for each, offset in zip(found, offsets, strict=True) if each.class_map is not None]
+    if not maps:
+        return None
+    height, width = (max(each.labels.shape[axis] for each, _ in maps) for axis in (0, 1))
+    joined = np.zeros((height, width), np.uint8)
+    for each, offset in maps:
+        labels = each.at((width, height))
+        joined = np.where((joined == 0) & (labels > 0), labels + offset, joined)
+    return ClassMap(joined, names)
 
 
 def _starts(found: list[Detections]) -> list[int]:

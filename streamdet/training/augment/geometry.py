@@ -22,7 +22,6 @@ _ROUND = np.linspace(0, 2 * np.pi, 32, endpoint=False)  # an ellipse's points; t
 _ELLIPSE = np.stack([np.cos(_ROUND), np.sin(_ROUND)], axis=1) / 2 + 0.5
 _CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 _NEAR = 1e-6  # beyond the horizon of a perspective
-_FINER = 5  # points per pixel and direction where a mask is drawn
 
 
 class CutRule(NamedTuple):
@@ -229,33 +228,3 @@ def _moved_keypoints(
     inside = (moved[..., :2] >= 0).all(axis=-1) & (moved[..., :2] <= np.array(size)).all(axis=-1)
     moved[..., 2] *= inside
     return moved
-
-
-def masks_of(objects: Objects, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """[N, height, width], 1 inside each object's outline; its box where it has none."""
-    masks = np.zeros((len(objects), size[1], size[0]), np.uint8)
-    for row, mask in enumerate(masks):
-        rings = objects.polygons[row] if objects.polygons is not None else ()
-        if not rings:
-            left, top, right, bottom = objects.xyxy[row]
-            rings = (np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32),)
-        fill(mask, rings)
-    return masks
-
-
-def fill(mask: npt.NDArray[np.uint8], rings: tuple[npt.NDArray[np.float32], ...], value: int = 1) -> None:
-    """Draw rings into a mask: the pixels whose centres they enclose, to a fifth of a pixel."""
-    height, width = mask.shape
-    for ring in rings:
-        low = np.clip(np.floor(ring.min(axis=0)), 0, (width, height)).astype(int)
-        high = np.clip(np.ceil(ring.max(axis=0)), 0, (width, height)).astype(int)
-        across, down = high - low
-        if across <= 0 or down <= 0:
-            continue
-        # OpenCV also draws every pixel that the rim touches: on a finer grid that is little, and every fifth point of
-        # it is the centre of a pixel.
-        fine = np.zeros((down * _FINER, across * _FINER), np.uint8)
-        fixed = np.rint((np.clip(ring - low, -1e3, 1e4) * _FINER - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(fine, [fixed], 1, cv2.LINE_8, 4)
-        inside = fine[_FINER // 2 :: _FINER, _FINER // 2 :: _FINER]
-        mask[low[1] : high[1], low[0] : high[0]][inside > 0] = value

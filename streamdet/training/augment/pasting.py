@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.boxes import area, iou
+from streamdet.datasets.areas import fill
 from streamdet.datasets.samples import Objects, Rgb
-from streamdet.training.augment.geometry import Matrix, fill, warp_into
+from streamdet.training.augment.geometry import Matrix, warp_into
 
 _TRIES = 8
 _HIDES_AT_MOST = 0.3  # of any object that is there already

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from streamdet.frames import Detections
+from streamdet.masks import ClassMap
 from streamdet.pipeline.joining import join
 
 
@@ -42,3 +43,14 @@ def test_masks_of_two_sizes_join_in_the_finer_one() -> None:
 def test_a_single_answer_passes_untouched() -> None:
     only = answer([0.9])
     assert join([only], [0], ("thing",)) is only
+
+
+def test_maps_of_two_engines_join_and_the_first_is_believed():
+    first, second = np.array([[0, 1]], np.uint8), np.array([[1, 1], [0, 2]], np.uint8)
+    parts = [Detections.empty(names) for names in (("a",), ("b", "c"))]
+    for part, labels in zip(parts, (first, second), strict=True):
+        part.class_map = ClassMap(labels, part.names)
+    joined = join(parts, [0, 1], ("a", "b", "c"))
+    assert joined.class_map is not None
+    assert [[2, 1], [0, 1]] == joined.class_map.labels.tolist()
+    assert ("a", "b", "c") == joined.class_map.names

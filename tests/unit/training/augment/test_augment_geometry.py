@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdet.boxes import place
+from streamdet.datasets.areas import masks_of
 from streamdet.datasets.samples import Objects
 from streamdet.training.augment.geometry import (
     CutRule,
     cut_ring,
     flip,
-    masks_of,
     move_objects,
     quarter_turn,
     rotation,
