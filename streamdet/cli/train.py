@@ -15,10 +15,9 @@ from streamdet.errors import ConfigError, MissingExtra, StreamdetError
 
 if TYPE_CHECKING:
     from streamdet.config.strict_yaml import Document
+    from streamdet.training.course import Outcome
     from streamdet.training.options import LearningOptions
-    from streamdet.training.reading import ReaderOutcome
     from streamdet.training.run_folder import RunFolder
-    from streamdet.training.running import Outcome
 
 _RUNS = Path("runs")
 
@@ -83,7 +82,7 @@ def train(
                 hint="options are changed by a new run: another --out",
             )
         folder = RunFolder(resume)
-        options = _read(folder.config if folder.config.exists() else _nothing_in(resume), {})
+        options = _options_of(folder)
     else:
         options = _read(config, given)
         folder = RunFolder(out or _free_folder(config, options))
@@ -121,6 +120,23 @@ def _read(config: Path | None, flags: dict[str, Any]) -> LearningOptions:
     return validated(TrainOptions, with_flags(document.values, flags), document)
 
 
+def _options_of(folder: RunFolder) -> LearningOptions:
+    """Those that a run was begun with, by this version or one before it."""
+    from dataclasses import replace
+
+    from streamdet.config.strict_yaml import load
+    from streamdet.training.reading import as_it_is_now
+
+    if not folder.config.exists():
+        raise ConfigError(
+            "there is no training to resume", where=folder.path, expected="a run's folder, with its config.yaml"
+        )
+    document = load(folder.config)
+    if _is_reader(document.values):
+        return _read_reader(replace(document, values=as_it_is_now(document.values)), {})
+    return _read(folder.config, {})
+
+
 def _is_reader(values: Any) -> bool:
     model = values.get("model") if isinstance(values, dict) else None
     return isinstance(model, dict) and model.get("family") == "plate_reader"
@@ -133,10 +149,6 @@ def _read_reader(document: Document, flags: dict[str, Any]) -> LearningOptions:
     from streamdet.training.reading import ReaderTrainOptions
 
     return validated(ReaderTrainOptions, for_reader(document.values, flags), document)
-
-
-def _nothing_in(folder: Path) -> Path:
-    raise ConfigError("there is no training to resume", where=folder, expected="a run's folder, with its config.yaml")
 
 
 def _free_folder(config: Path | None, options: LearningOptions) -> Path:
@@ -188,7 +200,7 @@ def _train(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:
         signals.drain(lambda: asked.append(True))
         with Reporter(folder.log, quiet=quiet) as reporter:
             told: dict[str, Any] = {"command": _command(), "stop": lambda: bool(asked)}
-            outcome: Outcome | ReaderOutcome
+            outcome: Outcome[Any]
             if isinstance(options, ReaderTrainOptions):
                 outcome = run_reader_training(options, folder, reporter, **told)
             else:
@@ -202,14 +214,10 @@ def _command() -> str:
     return shlex.join(["streamdet", *sys.argv[1:]])
 
 
-def _say_how_it_ended(outcome: Outcome | ReaderOutcome) -> None:
+def _say_how_it_ended(outcome: Outcome[Any]) -> None:
     if outcome.stopped:
         logs.say(f"saved at step {outcome.progress.step}; go on with: streamdet train --resume {outcome.folder}")
     elif outcome.scores is not None:
-        scores = outcome.scores
-        if isinstance(scores, dict):
-            logs.say(", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in scores.items()))
-        else:
-            logs.say(f"{scores.data}: mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f}")
+        logs.say(outcome.headline)
         logs.say(f"{outcome.folder / 'CARD.md'} tells all of it")
         logs.say(f"make an engine of it: streamdet engine export {outcome.folder} --name NAME")

@@ -1,98 +1,98 @@
-"""CARD.md: a run on one page."""
+"""CARD.md and scores.json: a run on one page, whatever was learnt."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from importlib import metadata
+from typing import Any, Generic, TypeVar
 
-from streamdet.datasets.samples import DataSet
-from streamdet.evaluation.detections import DetectionScores
+import torch
+
 from streamdet.models.weights import write_whole
 from streamdet.training.checkpoint import Progress
-from streamdet.training.labelled import DataSets
-from streamdet.training.options import TrainOptions
+from streamdet.training.options import LearningOptions
 from streamdet.training.run_folder import RunFolder
 
-_FIGURES = {
-    "map50_95": "mAP50-95",
-    "map50": "mAP50",
-    "map75": "mAP75",
-    "map_small": "mAP50-95, small objects",
-    "map_medium": "mAP50-95, medium objects",
-    "map_large": "mAP50-95, large objects",
-}
+Scores = TypeVar("Scores")
+
+
+@dataclass(frozen=True)
+class Report(Generic[Scores]):
+    """What one kind of training has to tell of its best weights."""
+
+    scores: Scores
+    headline: str  # the scores in a line
+    summary: str  # the network, in a sentence
+    facts: Mapping[str, object]  # title → what it learnt from and was judged by
+    provenance: Mapping[str, str]  # of the best weights
+    scored_on: str
+    tables: Sequence[str]  # lines of Markdown below "Scores": figures and pictures
+    figures: Mapping[str, Any]  # all of them, for scores.json
 
 
 def write_card(
-    folder: RunFolder,
-    options: TrainOptions,
-    data: DataSets,
-    progress: Progress,
-    scores: DetectionScores,
-    *,
-    provenance: Mapping[str, str],
-    parameters: int,
-    machine: str,
-    command: str,
+    folder: RunFolder, options: LearningOptions, progress: Progress, report: Report[Any], *, machine: str
 ) -> None:
     """Write CARD.md and scores.json."""
-    width, height = options.size
-    seen = progress.step * options.per_step
+    provenance = report.provenance
+    begun, *resumed = folder.commands() or [""]
+    facts = {
+        **report.facts,
+        "pictures seen": f"{progress.step * options.per_step:,} in {progress.step:,} steps of {options.per_step}",
+        "best weights": f"after step {progress.best_step:,}",
+        "skipped steps": progress.skipped,
+        "ended": progress.ended,
+        **({"resumed": f"{len(resumed)} times" if len(resumed) > 1 else "once"} if resumed else {}),
+        "time": f"{timedelta(seconds=round(progress.seconds))}, scoring included",
+        "machine": machine,
+        "seed": options.seed,
+        "streamdet, torch": f"{provenance['streamdet']}, {provenance['torch']}",
+        "commit": provenance["commit"] or "unknown",
+    }
     text = [
         f"# {folder.path.resolve().name}",
         "",
-        f"{options.model.family}, {parameters:,} parameters, {width} by {height}, from scratch.",
+        report.summary,
         "",
         "| | |",
         "|---|---|",
-        *(f"| {name} data | {each.name}: {_count(each)} |" for name, each in data.named().items()),
-        f"| classes | {', '.join(data.train.classes)} |",
-        f"| pictures seen | {seen:,} in {progress.step:,} steps of {options.per_step} |",
-        f"| best weights | after step {progress.best_step:,} |",
-        f"| skipped steps | {progress.skipped} |",
-        f"| ended | {progress.ended} |",
-        f"| time | {timedelta(seconds=round(progress.seconds))}, scoring included |",
-        f"| machine | {machine} |",
-        f"| seed | {options.seed} |",
-        f"| streamdet, torch | {provenance['streamdet']}, {provenance['torch']} |",
-        f"| commit | {provenance['commit'] or 'unknown'} |",
+        *(f"| {title} | {value} |" for title, value in facts.items()),
         "",
-        f"    {command}" if command else "",
+        f"    {begun}" if begun else "",
         "",
-        f"## Scores on {scores.data}",
+        f"## Scores on {report.scored_on}",
         "",
-        "| | |",
-        "|---|---:|",
-        *(f"| {title} | {_share(scores.figures()[name])} |" for name, title in _FIGURES.items()),
-        f"| best F1, at score {scores.best.score:.2f} | {_share(scores.best.f1)} |",
-        "",
-        "| class | objects | AP50-95 | AP50 | precision | recall |",
-        "|---|---:|---:|---:|---:|---:|",
-        *(
-            f"| {one.name} | {one.objects} | {_share(one.ap50_95)} | {_share(one.ap50)} "
-            f"| {_share(one.precision)} | {_share(one.recall)} |"
-            for one in scores.per_class
-        ),
-        "",
-        "![losses](plots/losses.png) ![scores](plots/scores.png)",
-        "![precision over recall](plots/precision_recall.png) ![confusion](plots/confusion.png)",
-        "",
-        "The pictures that it does worst on; objects green, detections red:",
-        "",
-        "![worst](plots/worst.jpg)",
+        *report.tables,
         "",
     ]
     write_whole(folder.card, lambda file: file.write("\n".join(text).encode()))
-    content = json.dumps(scores.as_json() | {"provenance": dict(provenance)}, indent=1, ensure_ascii=False) + "\n"
+    content = json.dumps({**report.figures, "provenance": dict(provenance)}, indent=1, ensure_ascii=False) + "\n"
     write_whole(folder.scores, lambda file: file.write(content.encode()))
 
 
-def _count(data_set: DataSet) -> str:
-    entries = data_set.entries
-    return f"{len(entries)} pictures, {sum(len(entry.objects) for entry in entries)} objects"
+def provenance_of(options: LearningOptions, progress: Progress, *, data: str) -> dict[str, str]:
+    """Where weights come from."""
+    return {
+        "data": data,
+        "pictures_seen": str(progress.step * options.per_step),
+        "steps": str(progress.step),
+        "seed": str(options.seed),
+        "streamdet": metadata.version("streamdet"),
+        "torch": str(torch.__version__),  # a class of its own otherwise, that no checkpoint may hold
+        "commit": commit(),
+    }
 
 
-def _share(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def commit() -> str:
+    """The checked-out commit of the directory that the training is started in; empty outside of one."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

@@ -99,10 +99,10 @@ class Learner:
     def _size(self, step: int, batch: Batch) -> tuple[int, int]:
         """Width and height of this step; the same in every process."""
         height, width = batch.pixels.shape[2:]
-        if not self._options.multi_scale:
+        spread = self._options.size_spread()
+        if not spread:
             return width, height
         stride = self.model.stride
-        spread = self._options.multi_scale
         draw = seed_of(self._options.seed, 3, step) / 2**64  # 0..1
         ratio = 1 + spread * (2 * draw - 1)
         return tuple(max(stride, round(side * ratio / stride) * stride) for side in (width, height))  # type: ignore[return-value]

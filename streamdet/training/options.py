@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from streamdet.datasets.catalogue import DataSpec
 from streamdet.models.catalogue import ModelOptions
+from streamdet.models.contract import Phase
 from streamdet.training.augment.options import AugmentOptions
 from streamdet.training.optimiser import OptimiserOptions
 from streamdet.training.rendered_plates import RenderedPlates
+from streamdet.training.schedule import Stretch, stretches
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -46,18 +50,23 @@ class DataOptions(_Section):
     test: Annotated[Data | None, Field(description="Pictures scored once, at the end, with the best weights.")] = None
 
 
-class EvaluationOptions(_Section):
+class ScoringOptions(_Section):
     """How often the model is scored, and what follows from it."""
 
     times: Annotated[int, Field(ge=1, description="Over the whole training, evenly.")] = 20
     from_share: Annotated[Share, Field(description="Not before this share: the beginning scores nothing.")] = 0.1
+    patience: Annotated[
+        int | None, Field(ge=1, description="End after so many scorings without a better one. None: never early.")
+    ] = None
+
+
+class DetectionScoringOptions(ScoringOptions):
+    """How boxes are scored."""
+
     nms_iou: Annotated[
         float,
         Field(gt=0, le=1, description="Overlap above which the weaker answer goes; engines are exported with it."),
     ] = 0.65
-    patience: Annotated[
-        int | None, Field(ge=1, description="End after so many scorings without a better one. None: never early.")
-    ] = None
 
 
 class AverageOptions(_Section):
@@ -68,23 +77,13 @@ class AverageOptions(_Section):
 
 
 class LearningOptions(_Section):
-    """What every training has, whatever is learnt: its budget, its steps, its machine."""
+    """What every training has, whatever is learnt: its steps, its scorings, its machine."""
 
-    pictures: Annotated[int | None, Field(ge=1, description="The budget: pictures seen, repeats counted.")] = None
-    epochs: Annotated[float | None, Field(gt=0, description="The budget, as times that each picture is seen.")] = None
-    at_least_steps: Annotated[
-        int, Field(ge=0, description="With epochs: a small data set is seen until so many steps are taken.")
-    ] = 0
     batch: Annotated[int, Field(ge=1, description="Pictures at once, over all processes.")] = 8
     accumulate: Annotated[int, Field(ge=1, description="Batches whose gradients make one step.")] = 1
     optimiser: OptimiserOptions = OptimiserOptions()
     average: AverageOptions = AverageOptions()
-    small_share: Annotated[Share, Field(description="Share of the steps at the beginning with small pictures.")] = 0.0
-    plain_share: Annotated[Share, Field(description="Share of the steps at the end without mosaic and mixup.")] = 0.15
-    multi_scale: Annotated[
-        float, Field(ge=0, lt=1, description="Each step at a size of its own, up to this share smaller or larger.")
-    ] = 0.0
-    evaluation: EvaluationOptions = EvaluationOptions()
+    evaluation: ScoringOptions = ScoringOptions()
     precision: Annotated[
         Precision, Field(description="auto: bf16 where the machine computes in it, fp32 elsewhere.")
     ] = "auto"
@@ -100,23 +99,22 @@ class LearningOptions(_Section):
         int, Field(ge=1, description="Steps in a row that may give no finite numbers; then it is given up.")
     ] = 20
 
-    @model_validator(mode="after")
-    def _one_budget(self) -> Self:
-        if (self.pictures is None) == (self.epochs is None):
-            raise ValueError("say either `pictures` or `epochs`: how much is learnt")
-        return self
-
     @property
     def per_step(self) -> int:
         """Pictures that one step of the optimiser sees."""
         return self.batch * self.accumulate
 
+    @abstractmethod
     def steps(self, pictures: int) -> int:
         """Steps of the whole training, with so many pictures to learn from."""
-        if self.pictures is not None:
-            return max(1, round(self.pictures / self.per_step))
-        assert self.epochs is not None
-        return max(1, self.at_least_steps, round(self.epochs * pictures / self.per_step))
+
+    @abstractmethod
+    def plan(self, steps: int, phases: Sequence[Phase]) -> list[Stretch]:
+        """What is done at which step, in order."""
+
+    def size_spread(self) -> float:
+        """Up to this share, a step's pictures are made smaller or larger."""
+        return 0.0
 
     def learnt_from(self) -> dict[str, Any]:
         """What decides the result: all but how fast it is computed and how often it is saved.
@@ -131,6 +129,11 @@ class TrainOptions(LearningOptions):
 
     data: DataOptions
     model: Annotated[ModelOptions, Field(description="The network; `family` says which.")]
+    pictures: Annotated[int | None, Field(ge=1, description="The budget: pictures seen, repeats counted.")] = None
+    epochs: Annotated[float | None, Field(gt=0, description="The budget, as times that each picture is seen.")] = None
+    at_least_steps: Annotated[
+        int, Field(ge=0, description="With epochs: a small data set is seen until so many steps are taken.")
+    ] = 0
     size: Annotated[
         tuple[Side, Side],
         BeforeValidator(_square),
@@ -140,10 +143,37 @@ class TrainOptions(LearningOptions):
     rendered: Annotated[
         RenderedPlates | None, Field(description="Plates drawn into pictures, to learn from besides the labelled ones.")
     ] = None
+    evaluation: DetectionScoringOptions = DetectionScoringOptions()
+    small_share: Annotated[Share, Field(description="Share of the steps at the beginning with small pictures.")] = 0.0
     small_ratio: Annotated[float, Field(gt=0, le=1, description="How small the pictures of the beginning are.")] = 0.5
+    plain_share: Annotated[Share, Field(description="Share of the steps at the end without mosaic and mixup.")] = 0.15
     plain_strength: Annotated[
         Share, Field(description="How far pictures are still scaled and shifted then, against before.")
     ] = 0.5
+    multi_scale: Annotated[
+        float, Field(ge=0, lt=1, description="Each step at a size of its own, up to this share smaller or larger.")
+    ] = 0.0
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.pictures is None) == (self.epochs is None):
+            raise ValueError("say either `pictures` or `epochs`: how much is learnt")
+        return self
+
+    def steps(self, pictures: int) -> int:
+        """Steps of the whole training, with so many pictures to learn from."""
+        if self.pictures is not None:
+            return max(1, round(self.pictures / self.per_step))
+        assert self.epochs is not None
+        return max(1, self.at_least_steps, round(self.epochs * pictures / self.per_step))
+
+    def plan(self, steps: int, phases: Sequence[Phase]) -> list[Stretch]:
+        """Small pictures at the beginning, plain ones at the end."""
+        return stretches(steps, phases, small_share=self.small_share, plain_share=self.plain_share)
+
+    def size_spread(self) -> float:
+        """As multi_scale says."""
+        return self.multi_scale
 
     def small_size(self) -> tuple[int, int]:
         """The size of the beginning, in the network's strides."""

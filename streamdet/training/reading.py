@@ -1,40 +1,37 @@
-"""A whole training of a plate reader: options in, a run's folder out; the loop is that of the detectors."""
+"""A plate reader's training: options in, a run's folder out; the loop is that of the detectors."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from importlib import metadata
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 
+from streamdet.models.contract import Phase
 from streamdet.models.plate_reader import PlateReader, PlateReaderOptions
 from streamdet.models.reader_weights import TrainedReader, load_trained_reader, save_reader
-from streamdet.models.weights import write_whole
 from streamdet.scenes.alphabets import CHARACTERS
 from streamdet.scenes.plate_crops import CropOptions
 from streamdet.training.batches import Samples
+from streamdet.training.card import Report, provenance_of
 from streamdet.training.checkpoint import Progress
-from streamdet.training.distributed import Ranks, joined
-from streamdet.training.hardware import hardware_for
-from streamdet.training.options import LearningOptions
+from streamdet.training.course import Course, Outcome, run_course
+from streamdet.training.distributed import Ranks
+from streamdet.training.options import LearningOptions, Share
 from streamdet.training.plots import draw_curves
-from streamdet.training.reader_crops import CropSamples, JudgedCrops, RenderedCrops, crops_to_judge_by
-from streamdet.training.reader_crops import joined as joined_crops
+from streamdet.training.reader_crops import CropSamples, JudgedCrops, RenderedCrops, crops_to_judge_by, joined
 from streamdet.training.reader_judge import judged
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder
-from streamdet.training.running import commit
-from streamdet.training.schedule import Stretch
-from streamdet.training.trainer import STOPPED, Task, train
+from streamdet.training.schedule import Stretch, stretches
+from streamdet.training.trainer import Task
 
 FIGURE = "score"
 _CLEAR_PX = 18.0
+_ONCE = (("at_least_steps", 0), ("plain_share", 0.0), ("multi_scale", 0.0))
+_ONCE_SCORED = (("nms_iou", 0.65),)
 
 
 class ReaderFamily(PlateReaderOptions):
@@ -48,26 +45,30 @@ class ReaderTrainOptions(LearningOptions):
 
     data: RenderedCrops = RenderedCrops()
     model: Annotated[ReaderFamily, Field(description="The network.")] = ReaderFamily()
+    pictures: Annotated[int, Field(ge=1, description="The budget: crops seen. They are drawn without end.")]
     small_share: Annotated[
-        float, Field(ge=0, le=1, description="Share of the steps at the beginning with large and clear crops.")
-    ] = 0.0
-    plain_share: Annotated[
-        float, Field(ge=0, le=1, description="Without meaning here: crops are alike to the end.")
+        Share, Field(description="Share of the steps at the beginning with large and clear crops.")
     ] = 0.0
 
+    def steps(self, pictures: int) -> int:
+        """As many as the budget gives; there is no set of crops that could be seen once."""
+        return max(1, round(self.pictures / self.per_step))
 
-@dataclass(frozen=True)
-class ReaderOutcome:
-    """How a training ended."""
+    def plan(self, steps: int, phases: Sequence[Phase]) -> list[Stretch]:
+        """Clear crops at the beginning; then they are alike to the end."""
+        return stretches(steps, phases, small_share=self.small_share)
 
-    folder: Path
-    progress: Progress
-    scores: dict[str, float] | None = None  # of the best weights
 
-    @property
-    def stopped(self) -> bool:
-        """It was asked to stop and can be resumed."""
-        return self.progress.ended == STOPPED
+def as_it_is_now(values: dict[str, Any]) -> dict[str, Any]:
+    """A run's options as this version has them: a reader once had some that were for pictures with boxes.
+
+    They are passed over where they say what they always said; one that was changed is refused like any other word.
+    """
+    kept = {name: value for name, value in values.items() if (name, value) not in _ONCE}
+    scoring = kept.get("evaluation")
+    if isinstance(scoring, dict):
+        kept["evaluation"] = {name: value for name, value in scoring.items() if (name, value) not in _ONCE_SCORED}
+    return kept
 
 
 def run_reader_training(
@@ -77,25 +78,22 @@ def run_reader_training(
     *,
     command: str = "",
     stop: Callable[[], bool] = lambda: False,
-) -> ReaderOutcome:
+) -> Outcome[dict[str, float]]:
     """Train to the end of the budget and leave everything in the folder; go on with what lies there already."""
-    hardware = hardware_for(options)
-    torch.set_num_threads(hardware.threads)
-    with joined(hardware.device) as ranks:
+
+    def prepare(ranks: Ranks) -> Course[dict[str, float]]:
         crops = crops_to_judge_by(options.data)
-        task = _task(options, crops, folder, ranks)
-        reporter.say(
+        task = _task(options, crops, folder)
+        said = (
             f"plate reader, {options.model.encoder} encoder, {task.model.parameter_count():,} parameters · "
-            f"rendered crops, {len(crops)} to judge by, {len(crops.real)} of them real · {hardware.said}"
+            f"rendered crops, {len(crops)} to judge by, {len(crops.real)} of them real"
         )
-        progress = train(task, options, folder, hardware, ranks, reporter, stop)
-        if progress.ended == STOPPED or not ranks.first:
-            return ReaderOutcome(folder.path, progress)
-        reporter.pause()
-        return ReaderOutcome(folder.path, progress, _finish(options, crops, folder, progress, hardware.said, command))
+        return Course(task, said, lambda progress: _report(options, crops, folder))
+
+    return run_course(options, prepare, folder, reporter, command=command, stop=stop)
 
 
-def _task(options: ReaderTrainOptions, crops: JudgedCrops, folder: RunFolder, ranks: Ranks) -> Task[PlateReader]:
+def _task(options: ReaderTrainOptions, crops: JudgedCrops, folder: RunFolder) -> Task[PlateReader]:
     torch.manual_seed(options.seed)
     model = PlateReader(len(CHARACTERS), options.model)
     drawn = options.data.crops()
@@ -108,13 +106,13 @@ def _task(options: ReaderTrainOptions, crops: JudgedCrops, folder: RunFolder, ra
 
     def keep(averaged: PlateReader, progress: Progress) -> None:
         plain = PlateReaderOptions.model_validate(options.model.model_dump(exclude={"family"}))
-        provenance = _provenance(options, progress)
+        provenance = provenance_of(options, progress, data="rendered crops of plates")
         save_reader(
             folder.best, TrainedReader(averaged, plain, CHARACTERS, options.data.size, progress.scores, provenance)
         )
 
     identity = options.data.identity()
-    return Task(model, 1, len(crops), samples, judge, keep, identity, joined_crops, FIGURE)
+    return Task(model, 1, len(crops), samples, judge, keep, identity, joined, FIGURE)
 
 
 def clear(crops: CropOptions) -> CropOptions:
@@ -123,63 +121,30 @@ def clear(crops: CropOptions) -> CropOptions:
     return replace(crops, glyph_px=(min(max(smallest, _CLEAR_PX), largest), largest), severity=0.4 * crops.severity)
 
 
-def _provenance(options: ReaderTrainOptions, progress: Progress) -> dict[str, str]:
-    return {
-        "data": "rendered crops of plates",
-        "crops_seen": str(progress.step * options.per_step),
-        "steps": str(progress.step),
-        "seed": str(options.seed),
-        "streamdet": metadata.version("streamdet"),
-        "torch": str(torch.__version__),
-        "commit": commit(),
-    }
-
-
-def _finish(
-    options: ReaderTrainOptions,
-    crops: JudgedCrops,
-    folder: RunFolder,
-    progress: Progress,
-    machine: str,
-    command: str,
-) -> dict[str, float]:
-    """Score the best weights once more, draw the curves and write the card."""
+def _report(options: ReaderTrainOptions, crops: JudgedCrops, folder: RunFolder) -> Report[dict[str, float]]:
+    """Score the best weights once more and draw the curves."""
     best = load_trained_reader(folder.best)
     scores = judged(best.model, crops)
     draw_curves(folder, "exact texts", [name for name in scores if name.startswith("exact")])
-    rows = {
-        "network": f"plate reader, {options.model.encoder} encoder, {best.model.parameter_count():,} parameters",
-        "input": "{}x{}, gray".format(*options.data.size),
-        "learnt from": f"{progress.step * options.per_step:,} rendered crops in {progress.step:,} steps",
-        "best weights": f"after step {progress.best_step:,}",
-        "skipped steps": progress.skipped,
-        "ended": progress.ended,
-        "time": f"{timedelta(seconds=round(progress.seconds))}, scoring included",
-        "machine": machine,
-        "seed": options.seed,
-        "commit": best.provenance["commit"] or "unknown",
-        "judged by": f"{len(crops.known)} rendered crops, {len(crops.unseen)} in styles and layouts that were not "
-        f"learnt, {len(crops.real)} real ones",
-    }
-    text = [
-        f"# {folder.path.resolve().name}",
-        "",
-        "| | |",
-        "|---|---|",
-        *(f"| {key} | {value} |" for key, value in rows.items()),
-        "",
-        f"    {command}" if command else "",
-        "",
-        "## Scores",
-        "",
-        "| | |",
-        "|---|---:|",
-        *(f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in scores.items()),
-        "",
-        "![losses](plots/losses.png) ![scores](plots/scores.png)",
-        "",
-    ]
-    write_whole(folder.card, lambda file: file.write("\n".join(text).encode()))
-    content = json.dumps({"scores": scores, "provenance": best.provenance}, indent=1) + "\n"
-    write_whole(folder.scores, lambda file: file.write(content.encode()))
-    return scores
+    width, height = options.data.size
+    return Report(
+        scores=scores,
+        headline=", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in scores.items()),
+        summary=f"A plate reader, {options.model.encoder} encoder, {best.model.parameter_count():,} parameters, "
+        f"{width} by {height}, gray, from scratch.",
+        facts={
+            "learnt from": best.provenance["data"],
+            "judged by": f"{len(crops.known)} rendered crops, {len(crops.unseen)} in styles and layouts that were "
+            f"not learnt, {len(crops.real)} real ones",
+        },
+        provenance=best.provenance,
+        scored_on=f"{len(crops)} crops",
+        tables=[
+            "| | |",
+            "|---|---:|",
+            *(f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in scores.items()),
+            "",
+            "![losses](plots/losses.png) ![scores](plots/scores.png)",
+        ],
+        figures={"scores": scores},
+    )

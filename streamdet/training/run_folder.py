@@ -2,6 +2,7 @@
 
 run/
 ├── config.yaml     the options, all of them
+├── commands.txt    what was typed: how it was begun, and how it was resumed
 ├── last.pt         the checkpoint
 ├── best.pt         the weights that scored best
 ├── metrics.csv     losses, rates and scores by step
@@ -40,6 +41,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
+        self._commands = path / "commands.txt"
         self.checkpoint = path / CHECKPOINT
         self.best = path / WEIGHTS
         self.metrics = path / "metrics.csv"
@@ -65,11 +67,20 @@ class RunFolder:
         except OSError as error:
             raise ConfigError("the run's folder cannot be written", where=self.path, got=error.strerror) from error
 
+    def note(self, command: str) -> None:
+        """Keep what was typed, below what was typed before."""
+        with self._commands.open("a", encoding="utf-8") as file:
+            file.write(f"{command}\n")
+
+    def commands(self) -> list[str]:
+        """What was typed, in order; the first one began the training."""
+        return self._commands.read_text(encoding="utf-8").splitlines() if self._commands.exists() else []
+
     def leave(self) -> None:
         """Take back what `begin` made, where nothing was learnt: the next try finds the place as it was."""
         if self.metrics.exists() or self.checkpoint.exists():
             return
-        for path in (self.config, self.log):
+        for path in (self.config, self._commands, self.log):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # other files are there: they stay, and so does the folder
             self.path.rmdir()

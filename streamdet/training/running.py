@@ -1,13 +1,9 @@
-"""A whole training: labelled pictures and options in, a run's folder out."""
+"""A detector's training: labelled pictures and options in, a run's folder out."""
 
 from __future__ import annotations
 
 import random
-import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,10 +19,11 @@ from streamdet.models.weights import Trained, load_trained, save_trained
 from streamdet.training.augment.augmenter import Augmenter
 from streamdet.training.augment.options import AugmentOptions
 from streamdet.training.batches import Samples
-from streamdet.training.card import write_card
+from streamdet.training.card import Report, provenance_of
 from streamdet.training.checkpoint import Progress, hash_of_labels
-from streamdet.training.distributed import Ranks, joined
-from streamdet.training.hardware import hardware_for
+from streamdet.training.course import Course, Outcome, run_course
+from streamdet.training.detection_tables import counted, tables_of
+from streamdet.training.distributed import Ranks
 from streamdet.training.labelled import DataSets, examined, open_all
 from streamdet.training.options import TrainOptions
 from streamdet.training.plots import draw_plots
@@ -34,21 +31,7 @@ from streamdet.training.rendered_plates import Grounds, samples_with, with_corne
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder
 from streamdet.training.schedule import Stretch
-from streamdet.training.trainer import STOPPED, Task, train
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a training ended."""
-
-    folder: Path
-    progress: Progress
-    scores: DetectionScores | None = None  # of the best weights, on the test pictures if there are any
-
-    @property
-    def stopped(self) -> bool:
-        """It was asked to stop and can be resumed."""
-        return self.progress.ended == STOPPED
+from streamdet.training.trainer import Task
 
 
 def run_training(
@@ -58,24 +41,20 @@ def run_training(
     *,
     command: str = "",
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
+) -> Outcome[DetectionScores]:
     """Train to the end of the budget and leave everything in the folder; go on with what lies there already."""
-    hardware = hardware_for(options)
-    torch.set_num_threads(hardware.threads)
-    with joined(hardware.device) as ranks:
+
+    def prepare(ranks: Ranks) -> Course[DetectionScores]:
         _check_share(options, ranks)
         data = examined(open_all(options.data), options.size, options.data.skip_bad, folder.skipped, reporter)
-        task = _task(options, data, folder, ranks)
-        reporter.say(
+        task = _task(options, data, folder)
+        said = (
             f"{_name(options)}, {task.model.parameter_count():,} parameters · "
-            f"{len(data.train.entries)} pictures to learn from, {len(data.valid.entries)} to choose by · "
-            f"{hardware.said}"
+            f"{len(data.train.entries)} pictures to learn from, {len(data.valid.entries)} to choose by"
         )
-        progress = train(task, options, folder, hardware, ranks, reporter, stop)
-        if progress.ended == STOPPED or not ranks.first:
-            return Outcome(folder.path, progress)
-        reporter.pause()
-        return Outcome(folder.path, progress, _finish(options, data, folder, progress, hardware.said, command))
+        return Course(task, said, lambda progress: _report(options, data, folder))
+
+    return run_course(options, prepare, folder, reporter, command=command, stop=stop)
 
 
 def _check_share(options: TrainOptions, ranks: Ranks) -> None:
@@ -87,7 +66,7 @@ def _check_share(options: TrainOptions, ranks: Ranks) -> None:
         )
 
 
-def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks) -> Task[DetectionModel]:
+def _task(options: TrainOptions, data: DataSets, folder: RunFolder) -> Task[DetectionModel]:
     random.seed(options.seed)
     np.random.seed(options.seed)
     torch.manual_seed(options.seed)
@@ -108,7 +87,7 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks
         return scored(averaged, options, data.valid).figures()
 
     def keep(averaged: DetectionModel, progress: Progress) -> None:
-        provenance = provenance_of(options, data, progress)
+        learnt_from = data.train.name + (" and rendered plates" if options.rendered else "")
         save_trained(
             folder.best,
             Trained(
@@ -118,7 +97,7 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder, ranks: Ranks
                 options.size,
                 options.evaluation.nms_iou,
                 progress.scores,
-                provenance,
+                provenance_of(options, progress, data=learnt_from),
             ),
         )
 
@@ -139,51 +118,28 @@ def scored(model: DetectionModel, options: TrainOptions, data_set: DataSet) -> D
     return score_detections(TorchPredictor(model, options.size, data_set.classes, nms=nms), data_set)
 
 
-def provenance_of(options: TrainOptions, data: DataSets, progress: Progress) -> dict[str, str]:
-    """Where weights come from."""
-    return {
-        "data": data.train.name + (" and rendered plates" if options.rendered else ""),
-        "pictures_seen": str(progress.step * options.per_step),
-        "steps": str(progress.step),
-        "seed": str(options.seed),
-        "streamdet": metadata.version("streamdet"),
-        "torch": str(torch.__version__),  # a class of its own otherwise, that no checkpoint may hold
-        "commit": commit(),
-    }
-
-
-def commit() -> str:
-    """The checked-out commit of the directory that the training is started in; empty outside of one."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
-
-
 def _name(options: TrainOptions) -> str:
     return " ".join(str(value) for value in (options.model.family, getattr(options.model, "size", "")) if value)
 
 
-def _finish(
-    options: TrainOptions, data: DataSets, folder: RunFolder, progress: Progress, machine: str, command: str
-) -> DetectionScores:
-    """Score the best weights once, draw the plots and write the card."""
+def _report(options: TrainOptions, data: DataSets, folder: RunFolder) -> Report[DetectionScores]:
+    """Score the best weights once and draw the plots."""
     best = load_trained(folder.best)
     judged = data.test or data.valid
     scores = scored(best.model, options, judged)
     draw_plots(folder, scores, judged)
-    write_card(
-        folder,
-        options,
-        data,
-        progress,
-        scores,
+    width, height = options.size
+    return Report(
+        scores=scores,
+        headline=f"{scores.data}: mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f}",
+        summary=f"{options.model.family}, {best.model.parameter_count():,} parameters, {width} by {height}, "
+        "from scratch.",
+        facts={
+            **{f"{name} data": f"{each.name}: {counted(each)}" for name, each in data.named().items()},
+            "classes": ", ".join(data.train.classes),
+        },
         provenance=best.provenance,
-        parameters=best.model.parameter_count(),
-        machine=machine,
-        command=command,
+        scored_on=scores.data,
+        tables=tables_of(scores),
+        figures=scores.as_json(),
     )
-    return scores

@@ -31,7 +31,7 @@ from streamdet.training.learning import Learner, StepReport
 from streamdet.training.options import LearningOptions
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import Metrics, RunFolder
-from streamdet.training.schedule import Stretch, stretches
+from streamdet.training.schedule import Stretch
 
 _REPORT_EVERY = 10  # steps: one row of figures
 _LEARNT_PER_JUDGED = 3  # pictures: more often, scoring would take a good part of the time
@@ -85,9 +85,7 @@ class _Training:
         self.task, self.options, self.folder = task, options, folder
         self.hardware, self.ranks, self.reporter, self.stop = hardware, ranks, reporter, stop
         self.steps = options.steps(task.pictures)
-        self.plan = stretches(
-            self.steps, task.model.phases(), small_share=options.small_share, plain_share=options.plain_share
-        )
+        self.plan = options.plan(self.steps, task.model.phases())
         most = self.steps * options.per_step // (_LEARNT_PER_JUDGED * max(task.judged, 1))
         times = max(1, min(options.evaluation.times, most))
         self.judged_at = _evenly(self.steps, times, options.evaluation.from_share)

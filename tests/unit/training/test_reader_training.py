@@ -12,12 +12,14 @@ import pytest
 import torch
 from tiny_training import same
 
-from streamdet.errors import DataError
+from streamdet.cli.train import _options_of
+from streamdet.errors import ConfigError, DataError
 from streamdet.models.reader_weights import is_reader, load_trained_reader
 from streamdet.scenes.alphabets import CHARACTERS
 from streamdet.training.batches import Order, Share, prepared
+from streamdet.training.course import Outcome
 from streamdet.training.reader_crops import CropSamples, RealPlates, RenderedCrops, joined, real_crops
-from streamdet.training.reading import ReaderOutcome, ReaderTrainOptions, clear, run_reader_training
+from streamdet.training.reading import ReaderTrainOptions, clear, run_reader_training
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder, read_metrics
 
@@ -41,7 +43,7 @@ def options_with(**changes: Any) -> ReaderTrainOptions:
     return ReaderTrainOptions.model_validate(values | changes)
 
 
-def run(folder: Path, stop_after: int | None = None, **changes: Any) -> ReaderOutcome:
+def run(folder: Path, stop_after: int | None = None, **changes: Any) -> Outcome[dict[str, float]]:
     folder.mkdir(exist_ok=True)
     left = [stop_after or 10**9]
 
@@ -50,7 +52,8 @@ def run(folder: Path, stop_after: int | None = None, **changes: Any) -> ReaderOu
         return left[0] <= 0
 
     with Reporter(folder / "log.txt", quiet=True) as reporter:
-        return run_reader_training(options_with(**changes), RunFolder(folder), reporter, stop=stop)
+        command = "streamdet train plates.yaml" if not (folder / "last.pt").exists() else "streamdet train --resume run"
+        return run_reader_training(options_with(**changes), RunFolder(folder), reporter, command=command, stop=stop)
 
 
 def test_a_run_leaves_weights_that_can_be_loaded_and_a_card(tmp_path: Path) -> None:
@@ -72,9 +75,26 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(tmp_path: Path) -> Non
     run(tmp_path / "whole")
     assert run(tmp_path / "parts", stop_after=5).stopped
     assert 12 == run(tmp_path / "parts").progress.step
+    card = (tmp_path / "parts" / "CARD.md").read_text()
+    assert "    streamdet train plates.yaml\n" in card
+    assert "| resumed | once |" in card
+    assert "resumed" not in (tmp_path / "whole" / "CARD.md").read_text()
     states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
     for name in ("weights", "average", "optimiser"):
         assert same(states[0][name], states[1][name]), name
+
+
+def test_a_run_of_a_version_that_had_more_options_goes_on_and_one_that_used_them_does_not(tmp_path: Path) -> None:
+    folder, options = RunFolder(tmp_path), options_with()
+    folder.begin(options.model_dump(mode="json", exclude_none=True))
+    text = folder.config.read_text()
+    assert "nms_iou" not in text
+    older = text.replace("evaluation:\n", "plain_share: 0.0\nmulti_scale: 0.0\nevaluation:\n  nms_iou: 0.65\n")
+    folder.config.write_text(f"at_least_steps: 0\n{older}")
+    assert options == _options_of(folder)
+    folder.config.write_text(f"plain_share: 0.15\n{text}")
+    with pytest.raises(ConfigError, match="plain_share"):
+        _options_of(folder)
 
 
 def test_other_crops_are_another_training(tmp_path: Path) -> None:

@@ -25,12 +25,14 @@ from streamdet.cli import app
 from streamdet.config.strict_yaml import load
 from streamdet.config.validation import validated
 from streamdet.errors import ConfigError, DataError
+from streamdet.evaluation.detections import DetectionScores
 from streamdet.models.weights import load_trained
+from streamdet.training.course import Outcome
 from streamdet.training.options import TrainOptions
 from streamdet.training.reading import ReaderTrainOptions
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder
-from streamdet.training.running import Outcome, run_training
+from streamdet.training.running import run_training
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -81,7 +83,7 @@ def values(source: Path, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def run_here(folder: RunFolder, options: TrainOptions) -> Outcome:
+def run_here(folder: RunFolder, options: TrainOptions) -> Outcome[DetectionScores]:
     with Reporter(quiet=True) as reporter:
         return run_training(options, folder, reporter, command="streamdet train …")
 
@@ -136,6 +138,9 @@ def test_killed_at_a_random_step_and_resumed_is_uninterrupted_bit_for_bit(pictur
     document = load(killed.config)
     options = validated(TrainOptions, document.values, document)
     resumed = run_here(killed, options)
+    begun = f"    streamdet train {tmp_path / 'config.yaml'} --out {killed.path} --quiet\n"
+    assert begun in killed.card.read_text()
+    assert "| resumed | once |" in killed.card.read_text()
     whole = RunFolder(tmp_path / "whole")
     whole.path.mkdir()
     uninterrupted = run_here(whole, options)
@@ -146,7 +151,7 @@ def test_killed_at_a_random_step_and_resumed_is_uninterrupted_bit_for_bit(pictur
     _everything_is_there(whole, uninterrupted)
 
 
-def _everything_is_there(folder: RunFolder, outcome: Outcome) -> None:
+def _everything_is_there(folder: RunFolder, outcome: Outcome[DetectionScores]) -> None:
     names = {path.name for path in folder.path.iterdir()}
     assert {"best.pt", "last.pt", "metrics.csv", "CARD.md", "scores.json", "plots", "tensorboard"} <= names
     card = folder.card.read_text()
