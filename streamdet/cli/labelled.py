@@ -166,20 +166,42 @@ def _spread(available: int, count: int) -> list[int]:
 @data_app.command()
 def render(
     out: Annotated[Path, typer.Option(help="A new folder for pictures and labels.")],
+    scene: Annotated[
+        str, typer.Option(help="plates: streets, with the plates in them; characters: single plates, with masks.")
+    ] = "plates",
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
-    width: Annotated[int, typer.Option(min=160, max=3840, help="Of a picture.")] = 1280,
-    height: Annotated[int, typer.Option(min=120, max=2160, help="Of a picture.")] = 720,
+    width: Annotated[
+        int | None, typer.Option(min=160, max=3840, help="Of a picture: 1280, of single plates 256.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=64, max=2160, help="Of a picture: 720, of single plates 128.")
+    ] = None,
     countries: Annotated[str | None, typer.Option(help="Whose plates, such as RO,DE; all by default.")] = None,
-    valid: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the streets in valid.json.")] = 0.2,
+    valid: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help="Share of the streets, or pictures, in valid.json.")
+    ] = None,
 ) -> None:
-    """Rendered streets with plates as a COCO data set: boxes, corners and what is written, all exact."""
-    from streamdet.datasets.rendered import RenderOptions, render_plates
+    """Rendered plates as a COCO data set: boxes, corners, masks and what is written, all exact."""
+    from streamdet.errors import ConfigError
 
-    given = {"countries": tuple(countries.upper().split(","))} if countries else {}
-    options = RenderOptions(count=count, seed=seed, size=(width, height), valid_ratio=valid, **given)
+    if scene not in ("plates", "characters"):
+        raise ConfigError("there is no such scene", expected="plates or characters", got=scene)
+    shares = {} if valid is None else {"valid_ratio": valid}
     with _progress("rendering", quiet=False) as tell:
-        written = render_plates(out, options, tell)
+        if scene == "plates":
+            from streamdet.datasets.rendered import RenderOptions, render_plates
+
+            given = {"countries": tuple(countries.upper().split(","))} if countries else {}
+            size = (width or 1280, height or 720)
+            written = render_plates(out, RenderOptions(count=count, seed=seed, size=size, **shares, **given), tell)
+        else:
+            from streamdet.datasets.rendered_characters import CharacterSetOptions, render_characters
+
+            if countries is not None:
+                raise ConfigError("single plates are of all countries", got=f"--countries {countries}")
+            size = (width or 256, height or 128)
+            written = render_characters(out, CharacterSetOptions(count=count, seed=seed, size=size, **shares), tell)
     typer.echo(f"{count} pictures: {', '.join(str(path) for path in written)}")
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamdet.boxes import xyxy_to_xywh
 from streamdet.errors import ConfigError, DataError
 from streamdet.scenes.street import COUNTRIES, Street
-from streamdet.scenes.truth import Scene, Truth
+from streamdet.scenes.truth import Bgr, Scene, Truth
 
 _CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 _WARM_UP_S = 20.0  # until the street is full of cars
@@ -48,20 +48,12 @@ def render_plates(
     unknown = sorted(set(options.countries) - set(COUNTRIES))
     if unknown:
         raise ConfigError("no plates of that country", expected=", ".join(COUNTRIES), got=", ".join(unknown))
-    pictures = folder / "images"
-    if (folder / "train.json").exists():
-        raise ConfigError(
-            "there is a data set already", where=folder, hint="choose another folder, or remove this one first"
-        )
-    try:
-        pictures.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError("the folder cannot be made", where=folder, got=error.strerror) from error
+    pictures = new_folder(folder)
     labels = {split: _empty_labels(options) for split in ("train", "valid")}
     random = np.random.default_rng([options.seed, 77])
     for number, (street, at, scene) in enumerate(_scenes(options)):
         name = f"{number:06}.jpg"
-        _write(pictures / name, scene, int(random.integers(options.quality[0], options.quality[1] + 1)))
+        write_picture(pictures / name, scene.bgr, int(random.integers(options.quality[0], options.quality[1] + 1)))
         _add(labels[_split(street, options)], name, scene, street, at, options)
         if progress is not None:
             progress(number + 1, options.count)
@@ -91,8 +83,23 @@ def _scenes(options: RenderOptions) -> Iterator[tuple[int, float, Scene]]:
             yield number, at, street.frame(at)
 
 
-def _write(path: Path, scene: Scene, quality: int) -> None:
-    done, content = cv2.imencode(".jpg", scene.bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+def new_folder(folder: Path) -> Path:
+    """The folder for a data set's pictures, made; ConfigError where there is a data set already."""
+    pictures = folder / "images"
+    if (folder / "train.json").exists():
+        raise ConfigError(
+            "there is a data set already", where=folder, hint="choose another folder, or remove this one first"
+        )
+    try:
+        pictures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError("the folder cannot be made", where=folder, got=error.strerror) from error
+    return pictures
+
+
+def write_picture(path: Path, bgr: Bgr, quality: int) -> None:
+    """A JPEG of that quality."""
+    done, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     try:
         path.write_bytes(content.tobytes())
     except OSError as error:
