@@ -119,3 +119,12 @@ def test_auto_takes_it_where_tensorrt_is_not_installed(
     backend = open_backend(parrot(tmp_path / "parrot"))
     assert ("onnx-cuda", "cuda") == (backend.name, backend.device)
     assert isinstance(backend.session(), GpuSession)
+
+
+def test_a_gpu_that_takes_no_memory_back_is_said_and_one_that_lost_its_context_is_not(backend: Backend, bench: Machine):
+    refused, lost = backend.session(), backend.session()
+    bench.driver.failures["cuMemFree_v2"] = 1
+    with pytest.raises(InferenceFailed, match="cuMemFree_v2"):
+        refused.close()
+    bench.driver.lose()
+    lost.close()

@@ -8,28 +8,17 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-import toy_networks
 from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from streamdet.cli.engine import engine_app
 from streamdet.errors import ConfigError, ModelRefused
 from streamdet.graft.calibration import Histogram, calibrate
-from streamdet.graft.importer import import_model
 from streamdet.graft.lint import lint
 from streamdet.graft.pictures import rendered
 from streamdet.graft.quantise import inner_convolutions, symmetric
 from streamdet.graft.raw import load_engine_graph
-from streamdet.infer.shelf import Engine, open_engine
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    folder = tmp_path_factory.mktemp("toy")
-    onnx.save(toy_networks.yolov8(), folder / "raw.onnx")
-    found = open_engine(import_model(folder / "raw.onnx", "toy", shelf=folder, classes=tuple("abcd")).folder)
-    assert isinstance(found, Engine)
-    return found
+from streamdet.infer.shelf import Engine
 
 
 @pytest.fixture(scope="module")

@@ -11,27 +11,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import toy_networks
 from onnx import numpy_helper
 
 from streamdet.errors import ModelRefused
 from streamdet.graft.calibration import Spread
 from streamdet.graft.check import check_engine
-from streamdet.graft.importer import import_model
 from streamdet.graft.pictures import rendered
 from streamdet.graft.quantise_cpu import inner_region, unsigned
 from streamdet.graft.raw import load_engine_graph
-from streamdet.infer.shelf import Engine, open_engine
+from streamdet.infer.shelf import Engine
 from streamdet.manifest import EngineFile
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    folder = tmp_path_factory.mktemp("toy")
-    onnx.save(toy_networks.yolov8(), folder / "raw.onnx")
-    found = open_engine(import_model(folder / "raw.onnx", "toy", shelf=folder, classes=tuple("abcd")).folder)
-    assert isinstance(found, Engine)
-    return found
 
 
 @pytest.fixture(scope="module")
