@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,10 +15,11 @@ from streamdet.models.backbones import Pyramid
 from streamdet.models.box_coder import PROPOSAL_SCALE, decode, encode
 from streamdet.models.contract import Cut, Targets
 from streamdet.models.geometry import clip
-from streamdet.models.matcher import NEUTRAL, match, rows_of
+from streamdet.models.matcher import BACKGROUND, NEUTRAL, match, rows_of
 from streamdet.models.proposals import Proposals
 from streamdet.models.resnet import norm
 from streamdet.models.roi_align import level_of, roi_align
+from streamdet.models.roi_pool import roi_pool
 from streamdet.models.sampler import gather_chosen, sample
 
 
@@ -27,6 +29,9 @@ class BoxHeadOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pool: int = Field(7, ge=1, description="A region is read as so many cells across and down.")
+    pooling: Literal["align", "max"] = Field(
+        "align", description="How a cell is read: the mean of bilinear samples, or the maximum, as Fast R-CNN did."
+    )
     canonical_px: float = Field(
         112.0,
         gt=0,
@@ -35,8 +40,15 @@ class BoxHeadOptions(BaseModel):
     convs: int = Field(1, ge=0, description="Convolutions over the cells of a region; none in the paper.")
     width: int = Field(256, ge=8, description="Width of the two dense layers; 1024 in the paper.")
     object_from: float = Field(0.5, gt=0, le=1, description="A region that overlaps as much learns the object.")
+    background_from: float = Field(
+        0.0, ge=0, le=1, description="One that overlaps less learns nothing; 0.1 in the paper of Fast R-CNN."
+    )
     samples: int = Field(64, ge=1, description="Regions of a picture that learn in one step; 512 in the paper.")
     positive_share: float = Field(0.25, gt=0, le=1, description="At most this part of them lies on objects.")
+    context: bool = Field(False, description="Every region also sees the whole picture, as one more region of it.")
+    passes: int = Field(
+        1, ge=1, le=4, description="Boxes that were found are looked at anew so often; all passes count, none is lost."
+    )
 
 
 class Answers(NamedTuple):
@@ -61,10 +73,11 @@ class BoxHead(nn.Module):
         ]
         cells = channels * options.pool**2
         self.body = nn.Sequential(
-            *convs, nn.Flatten(), *_dense(cells, options.width), *_dense(options.width, options.width)
+            *convs, nn.Flatten(), *dense_layer(cells, options.width), *dense_layer(options.width, options.width)
         )
-        self.class_layer = nn.Linear(options.width, classes + 1)
-        self.box_layer = nn.Linear(options.width, classes * 4)
+        seen = options.width * (2 if options.context else 1)
+        self.class_layer = nn.Linear(seen, classes + 1)
+        self.box_layer = nn.Linear(seen, classes * 4)
         nn.init.normal_(self.class_layer.weight, std=0.01)
         nn.init.normal_(self.box_layer.weight, std=0.001)
         nn.init.zeros_(self.class_layer.bias)
@@ -72,16 +85,38 @@ class BoxHead(nn.Module):
 
     def forward(self, pyramid: Pyramid, xyxy: Tensor) -> Answers:
         """Regions [B, R, 4] → their answers."""
+        seen = self._seen(pyramid, xyxy)  # [B, R, width]
+        logits = self.class_layer(seen).float()
+        return Answers(logits, self.box_layer(seen).float().unflatten(2, (self.classes, 4)))
+
+    def _seen(self, pyramid: Pyramid, xyxy: Tensor) -> Tensor:
+        """What the dense layers make of each region; with `context`, beside what they make of the whole picture."""
+        options = self.options
         regions = xyxy.shape[1]
-        level = level_of(xyxy, min(pyramid), max(pyramid), self.options.canonical_px)
-        cells = roi_align(pyramid, xyxy, level, self.options.pool)  # [B, R, C, 7, 7]
-        seen = self.body(cells.flatten(0, 1))  # [B · R, width]
-        logits = self.class_layer(seen).float().unflatten(0, (-1, regions))
-        offsets = self.box_layer(seen).float().unflatten(0, (-1, regions)).unflatten(2, (self.classes, 4))
-        return Answers(logits, offsets)
+        if options.context:
+            xyxy = torch.cat([xyxy, _whole(pyramid).to(xyxy).expand(xyxy.shape[0], 1, 4)], dim=1)
+        level = level_of(xyxy, min(pyramid), max(pyramid), options.canonical_px)
+        pooled = roi_align if options.pooling == "align" else roi_pool
+        cells = pooled(pyramid, xyxy, level, options.pool)  # [B, R, C, 7, 7]
+        seen: Tensor = self.body(cells.flatten(0, 1)).unflatten(0, (-1, xyxy.shape[1]))
+        if options.context:
+            around = seen[:, regions:].expand(-1, regions, -1)
+            seen = torch.cat([seen[:, :regions], around], dim=-1)
+        return seen
 
     def detect(self, pyramid: Pyramid, proposals: Proposals, width: int, height: int) -> Cut:
-        """Every region's box is that of its best class; scores are without background, 0 where no region is held."""
+        """Every region's box is that of its best class; scores are without background, 0 where no region is held.
+
+        With several passes the boxes are the regions of the next one; its candidates follow behind, so a box that a
+        further look would spoil is still there.
+        """
+        cuts = []
+        for _ in range(self.options.passes):
+            cuts.append(self._look(pyramid, proposals, width, height))
+            proposals = proposals._replace(xyxy=cuts[-1].xyxy)
+        return joined(cuts)
+
+    def _look(self, pyramid: Pyramid, proposals: Proposals, width: int, height: int) -> Cut:
         said = self(pyramid, proposals.xyxy)
         scores = said.logits.softmax(dim=-1)[..., :-1] * proposals.held[..., None]  # [B, R, C]
         best = scores.argmax(dim=-1)[..., None, None].expand(-1, -1, 1, 4)
@@ -111,10 +146,25 @@ class BoxHead(nn.Module):
         objects = targets.xyxy.to(proposals.xyxy.dtype)
         xyxy = torch.cat([proposals.xyxy, objects], dim=1)
         held = torch.cat([proposals.held, (targets.class_id >= 0) & ~targets.ignored], dim=1)
-        limit = self.options.object_from
-        return xyxy, match(xyxy, targets, limit, limit).masked_fill(~held, NEUTRAL)
+        limit, least = self.options.object_from, self.options.background_from
+        found = match(xyxy, targets, limit, limit).masked_fill(~held, NEUTRAL)
+        if least > 0:
+            found = found.masked_fill(match(xyxy, targets, least, limit) == BACKGROUND, NEUTRAL)
+        return xyxy, found
 
 
-def _dense(before: int, after: int) -> list[nn.Module]:
-    # Normalised, as all that is trained from nothing here: without, a dense layer needs a start from elsewhere.
+def joined(cuts: Sequence[Cut]) -> Cut:
+    """Candidates of several looks at the same pictures."""
+    return Cut(torch.cat([cut.xyxy for cut in cuts], dim=1), torch.cat([cut.scores for cut in cuts], dim=1))
+
+
+def _whole(pyramid: Pyramid) -> Tensor:
+    """The box around the whole picture, f32 [4]."""
+    level, features = next(iter(pyramid.items()))
+    height, width = (float(side * 2**level) for side in features.shape[-2:])
+    return torch.tensor([0.0, 0.0, width, height])
+
+
+def dense_layer(before: int, after: int) -> list[nn.Module]:
+    """One dense layer, normalised as all that is trained from nothing: without, it needs a start from elsewhere."""
     return [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after, eps=1e-3, momentum=0.03), nn.ReLU(inplace=True)]

@@ -18,6 +18,7 @@ class Targets:
     ignored: Tensor  # bool [B, M]: neither an object nor background
     keypoints: Tensor | None = None  # f32 [B, M, P, 3]: x, y, visible (−1: not known)
     masks: Tensor | None = None  # u8 [B, M, H, W]
+    regions: Tensor | None = None  # f32 [B, R, 4]: boxes proposed from outside; zeros where a picture has fewer
 
 
 class Cut(NamedTuple):
@@ -95,6 +96,25 @@ class DetectionModel(Learnable):
     @abstractmethod
     def forward(self, pixels: Tensor) -> Cut:
         """float [B, 3, H, W] in 0..1 → candidates, N the same for every picture of this size."""
+
+    @abstractmethod
+    def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Named, weighted terms; their sum is what training minimises."""
+
+
+class RegionModel(Learnable):
+    """A network that looks at regions which something outside of it proposes: R-CNN, Fast R-CNN.
+
+    Its pictures are what every detector's are; its targets hold `regions`.
+    """
+
+    classes: int
+    proposals: str  # METHOD?option=value&…, as `open_proposer` reads it: on what it was trained, it shall run
+    regions: int  # R: at most so many of a picture's, the likeliest first
+
+    @abstractmethod
+    def forward(self, pixels: Tensor, regions: Tensor) -> Cut:
+        """float [B, 3, H, W] in 0..1, regions f32 [B, R, 4] → candidates; a region without area scores 0."""
 
     @abstractmethod
     def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:

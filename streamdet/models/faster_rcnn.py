@@ -8,30 +8,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from streamdet.models.backbone_choice import BackboneName, backbone
 from streamdet.models.backbones import Pyramid
 from streamdet.models.box_head import BoxHead, BoxHeadOptions
 from streamdet.models.contract import WHOLE, Cut, DetectionModel, Phase, Targets
+from streamdet.models.multi_scale import Scales, at_scales
 from streamdet.models.proposals import ProposalNetwork, ProposalOptions, Proposals
-from streamdet.models.pyramid import FeaturePyramid
+from streamdet.models.trunk import Trunk, TrunkOptions
 
 
-class FasterRcnnOptions(BaseModel):
+class FasterRcnnOptions(TrunkOptions):
     """How a Faster R-CNN is built; the defaults suit pictures of some 320 to 640 pixels and a CPU."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backbone: BackboneName = Field("resnet18", description="The network that sees.")
-    first_level: int = Field(
-        3, ge=2, le=5, description="Finest level looked at; level n has stride 2^n; 2 in the paper."
-    )
-    last_level: int = Field(5, ge=5, le=7, description="Coarsest level looked at; 6 in the paper.")
-    channels: int = Field(96, ge=8, description="Channels of the pyramid; 256 in the paper.")
     proposals: ProposalOptions = Field(ProposalOptions(), description="The first stage.")
     box_head: BoxHeadOptions = Field(BoxHeadOptions(), description="The second stage.")
+    scales: Scales = Field((1.0,), description="Pictures are looked at in all these sizes, when it has learnt.")
     training: Literal["joint", "alternating"] = Field(
         "joint", description="All four losses at once, or the four steps of the original paper."
     )
@@ -43,21 +36,6 @@ PROPOSING = Phase("1: proposals", 0.25, ("proposer.",))
 DETECTING = Phase("2: detector", 0.45, ("trunk.", "box_head."))
 PROPOSING_SHARED = Phase("3: proposals on the detector's trunk", 0.15, ("rpn.",))
 DETECTING_SHARED = Phase("4: detector on its own proposals", 0.15, ("box_head.",))
-
-
-class Trunk(nn.Module):
-    """Backbone and pyramid: pixels → features of every level."""
-
-    def __init__(self, options: FasterRcnnOptions) -> None:
-        super().__init__()
-        self.backbone = backbone(options.backbone)
-        self.neck = FeaturePyramid(
-            self.backbone.channels, options.first_level, options.last_level, channels=options.channels
-        )
-
-    def forward(self, pixels: Tensor) -> Pyramid:
-        pyramid: Pyramid = self.neck(self.backbone(pixels))
-        return pyramid
 
 
 class Proposer(nn.Module):
@@ -101,6 +79,10 @@ class FasterRcnn(DetectionModel):
         return (WHOLE,) if self.proposer is None else (PROPOSING, DETECTING, PROPOSING_SHARED, DETECTING_SHARED)
 
     def forward(self, pixels: Tensor) -> Cut:
+        return at_scales(pixels, self.options.scales, self.stride, self._look)
+
+    def _look(self, pixels: Tensor, across: float, down: float) -> Cut:
+        """At one scale; regions come from the picture as it is shown."""
         pyramid = self.trunk(pixels)
         height, width = pixels.shape[-2:]
         return self.box_head.detect(pyramid, self._proposals(pixels, pyramid), width, height)

@@ -84,7 +84,7 @@ def _tables(pyramid: Pyramid, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _doubled(maxima: Tensor, length: int, dim: int) -> Tensor:
-    """From windows of a length to those of twice that; the last ones, which would reach beyond the map, are not read."""
+    """From windows of a length to those of twice that; the last ones would reach beyond the map and are not read."""
     length = min(length, maxima.shape[dim] - 1)
     if length < 1:
         return maxima
