@@ -30,7 +30,7 @@ def train(
         str | None, typer.Option(help="Labelled pictures (COCO, VOC, YOLO): a folder, or PATH:SPLIT.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="yolo-pico, yolo-n, yolo-s, retinanet-18 or faster-rcnn-18.")
+        str | None, typer.Option(help="yolo-pico, yolo-n, yolo-s, retinanet-18, faster-rcnn-18, ssd-18 or yolo-v1.")
     ] = None,
     size: Annotated[
         int | None,

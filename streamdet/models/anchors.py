@@ -22,6 +22,10 @@ def level_anchors(size: tuple[int, int], stride: int, shapes_px: Tensor) -> Tens
 
     They are not clipped: an anchor that reaches beyond the picture still stands for an object cut off there.
     """
-    centre = grid_points(size, stride, shapes_px.device)[:, None]  # [H·W, 1, 2]
-    half = shapes_px[None] / 2  # [1, A, 2]
+    return boxes_around(grid_points(size, stride, shapes_px.device), shapes_px)
+
+
+def boxes_around(points: Tensor, shapes_px: Tensor) -> Tensor:
+    """Every shape [A, 2] at every point [P, 2] → f32 [P · A, 4] xyxy, point by point."""
+    centre, half = points[:, None], shapes_px[None] / 2  # [P, 1, 2], [1, A, 2]
     return torch.cat([centre - half, centre + half], dim=-1).flatten(0, 1)

@@ -15,13 +15,20 @@ _COVERED = 0.5  # share of a candidate that lies on an ignored target when it be
 
 
 def match(
-    xyxy: Tensor, targets: Targets, background_below: float, object_from: float, best_always: bool = False
+    xyxy: Tensor,
+    targets: Targets,
+    background_below: float,
+    object_from: float,
+    best_always: bool = False,
+    one_each: bool = False,
 ) -> Tensor:
     """Candidates [B, N, 4] → i64 [B, N]: the row of its object in `targets`, BACKGROUND or NEUTRAL.
 
     A candidate belongs to the object that it overlaps most, if by `object_from` or more; below `background_below` it
     is background, in between neutral. With `best_always` the candidates that an object overlaps most (all of them,
-    where several do equally) are its own however little that is, unless they overlap another one more.
+    where several do equally) are its own however little that is, unless they overlap another one more. With `one_each`
+    every object first takes the one candidate that it overlaps most, even from an object that has a larger share of it
+    (Liu et al. 2016); of two that want the same one, the larger overlap has it.
     """
     if targets.class_id.shape[1] == 0:
         return torch.full(xyxy.shape[:2], BACKGROUND, dtype=torch.int64, device=xyxy.device)
@@ -34,6 +41,11 @@ def match(
         of_object = overlap.amax(dim=2, keepdim=True)  # [B, M, 1]
         favourite = (overlap == of_object) & (of_object > 0)
         positive |= favourite.any(dim=1)
+    if one_each:
+        taken = torch.zeros_like(overlap).scatter_(2, overlap.argmax(dim=2, keepdim=True), 1.0)
+        most, first_owner = (overlap * taken).max(dim=1)  # [B, N]
+        owner = torch.where(most > 0, first_owner, owner)
+        positive |= most > 0
     verdict = torch.where(best < background_below, BACKGROUND, NEUTRAL)
     verdict = torch.where(_covered(xyxy, targets.xyxy, present & targets.ignored), NEUTRAL, verdict)
     return torch.where(positive, owner, verdict)

@@ -12,10 +12,18 @@ from streamdet.evaluation.predictors import TorchPredictor
 from streamdet.models.contract import DetectionModel, Targets
 from streamdet.models.faster_rcnn import FasterRcnn
 from streamdet.models.retinanet import RetinaNet
+from streamdet.models.ssd import Ssd
 from streamdet.models.yolo import Yolo
+from streamdet.models.yolo_v1 import YoloV1
 
 SIZE = (96, 96)
-FAMILIES = {"yolo": Yolo.tiny, "retinanet": RetinaNet.tiny, "faster_rcnn": FasterRcnn.tiny}
+FAMILIES = {
+    "yolo": Yolo.tiny,
+    "retinanet": RetinaNet.tiny,
+    "faster_rcnn": FasterRcnn.tiny,
+    "ssd": Ssd.tiny,
+    "yolo_v1": YoloV1.tiny,
+}
 DATA = RenderedSet(8, SIZE)
 _MOST_STEPS = 500
 

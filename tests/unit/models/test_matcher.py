@@ -61,6 +61,20 @@ def test_the_matcher_is_the_slow_loop(seed: int, best_always: bool):
     assert expected == match(candidates, targets, 0.3, 0.5, best_always)[0].tolist()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_each_object_first_takes_the_candidate_that_it_overlaps_most(seed: int):
+    candidates, objects = scattered(seed, 1, 40), scattered(seed + 100, 1, 6)
+    targets = targets_of(objects, torch.tensor([[0, 1, 2, -1, 0, 1]]))
+    expected = match_slowly(candidates, targets, 0.5, 0.5, best_always=False)
+    overlaps = {
+        row: [aligned_iou(objects[0, row], one).item() for one in candidates[0]] for row in range(6) if row != 3
+    }
+    for row in sorted(overlaps, key=lambda row: max(overlaps[row])):
+        if max(overlaps[row]) > 0:
+            expected[overlaps[row].index(max(overlaps[row]))] = row
+    assert expected == match(candidates, targets, 0.5, 0.5, one_each=True)[0].tolist()
+
+
 def test_pictures_of_a_batch_do_not_see_each_other():
     candidates, objects = scattered(0, 3, 50), scattered(1, 3, 4)
     class_id = torch.zeros(3, 4, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""RetinaNet and Faster R-CNN as graphs: equal to torch in two runtimes, any batch, and nothing TensorRT refuses."""
+"""RetinaNet, Faster R-CNN and a connected YOLOv1 as graphs: what torch says, any batch, nothing TensorRT refuses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from streamdet.graft.lint import lint
 from streamdet.models.contract import DetectionModel
 from streamdet.models.faster_rcnn import FasterRcnn
 from streamdet.models.retinanet import RetinaNet
+from streamdet.models.yolo_v1 import YoloV1, YoloV1Options
 
 torch.set_num_threads(1)
 
@@ -22,11 +23,23 @@ pytestmark = pytest.mark.timeout(400)  # torch's exporter takes its time on a bu
 WIDTH, HEIGHT = 96, 64
 
 
-@pytest.fixture(scope="module", params=[RetinaNet, FasterRcnn], ids=lambda family: family.__name__)
+def connected(classes: int) -> YoloV1:
+    """Its answers come from fully connected layers; the other form is in test_exported_families."""
+    options = YoloV1Options(
+        backbone="tiny", channels=16, head="connected", connected_size=(WIDTH, HEIGHT), connected_width=32
+    )
+    return YoloV1(classes, options)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[RetinaNet.tiny, FasterRcnn.tiny, connected],
+    ids=["retinanet", "faster_rcnn", "connected"],
+)
 def exported(request: pytest.FixtureRequest) -> tuple[DetectionModel, object]:
     """A model whose normalisations do something, and its graph."""
     torch.manual_seed(0)
-    model = request.param.tiny(3).eval()
+    model = request.param(3).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
