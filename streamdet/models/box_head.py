@@ -23,10 +23,21 @@ from streamdet.models.roi_pool import roi_pool
 from streamdet.models.sampler import gather_chosen, sample
 
 
-class BoxHeadOptions(BaseModel):
-    """How regions are read and learnt from."""
+class LearningRegions(BaseModel):
+    """Which regions of a picture learn in one step, and what."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object_from: float = Field(0.5, gt=0, le=1, description="A region that overlaps as much learns the object.")
+    background_from: float = Field(
+        0.0, ge=0, le=1, description="One that overlaps less learns nothing; 0.1 in the paper of Fast R-CNN."
+    )
+    samples: int = Field(64, ge=1, description="Regions of a picture that learn in one step.")
+    positive_share: float = Field(0.25, gt=0, le=1, description="At most this part of them lies on objects.")
+
+
+class BoxHeadOptions(LearningRegions):
+    """How regions are read and learnt from."""
 
     pool: int = Field(7, ge=1, description="A region is read as so many cells across and down.")
     pooling: Literal["align", "max"] = Field(
@@ -39,12 +50,6 @@ class BoxHeadOptions(BaseModel):
     )
     convs: int = Field(1, ge=0, description="Convolutions over the cells of a region; none in the paper.")
     width: int = Field(256, ge=8, description="Width of the two dense layers; 1024 in the paper.")
-    object_from: float = Field(0.5, gt=0, le=1, description="A region that overlaps as much learns the object.")
-    background_from: float = Field(
-        0.0, ge=0, le=1, description="One that overlaps less learns nothing; 0.1 in the paper of Fast R-CNN."
-    )
-    samples: int = Field(64, ge=1, description="Regions of a picture that learn in one step; 512 in the paper.")
-    positive_share: float = Field(0.25, gt=0, le=1, description="At most this part of them lies on objects.")
     context: bool = Field(False, description="Every region also sees the whole picture, as one more region of it.")
     passes: int = Field(
         1, ge=1, le=4, description="Boxes that were found are looked at anew so often; all passes count, none is lost."
@@ -126,36 +131,55 @@ class BoxHead(nn.Module):
     def losses(self, pyramid: Pyramid, proposals: Proposals, targets: Targets) -> dict[str, Tensor]:
         """What and where, over a sample of each picture's regions; the objects themselves are among them."""
         options = self.options
-        xyxy, found = self._candidates(proposals, targets)
-        positive, background = sample(found, options.samples, options.positive_share)
-        rows, held = gather_chosen(positive | background, options.samples)  # [B, S]
-        xyxy = xyxy.gather(1, rows[..., None].expand(-1, -1, 4))
-        found = found.gather(1, rows)
-        said = self(pyramid, xyxy)
-        learns = held & (found >= 0)
-        wanted = torch.where(learns, rows_of(targets.class_id, found), self.classes)
-        count = losses.mean_over_ranks(held.sum().float()).clamp(min=1.0)
-        class_loss = functional.cross_entropy(said.logits[held], wanted[held], reduction="sum")
+        drawn = draw(proposals, targets, options)
+        said = self(pyramid, drawn.xyxy)
+        wanted = drawn.wanted(targets, self.classes)
+        learns = drawn.held & (drawn.found >= 0)
+        count = losses.mean_over_ranks(drawn.held.sum().float()).clamp(min=1.0)
+        class_loss = functional.cross_entropy(said.logits[drawn.held], wanted[drawn.held], reduction="sum")
         offsets = said.offsets[learns, wanted[learns]]  # [P, 4]
-        wanted_offsets = encode(rows_of(targets.xyxy, found)[learns], xyxy[learns], PROPOSAL_SCALE)
+        wanted_offsets = encode(rows_of(targets.xyxy, drawn.found)[learns], drawn.xyxy[learns], PROPOSAL_SCALE)
         box_loss = losses.smooth_l1(offsets, wanted_offsets, beta=1.0)
         return {"class": class_loss / count, "box": box_loss.sum() / count}
 
-    def _candidates(self, proposals: Proposals, targets: Targets) -> tuple[Tensor, Tensor]:
-        """Proposals and objects, [B, R + M, 4], and whom each learns, [B, R + M]."""
-        objects = targets.xyxy.to(proposals.xyxy.dtype)
-        xyxy = torch.cat([proposals.xyxy, objects], dim=1)
-        held = torch.cat([proposals.held, (targets.class_id >= 0) & ~targets.ignored], dim=1)
-        limit, least = self.options.object_from, self.options.background_from
-        found = match(xyxy, targets, limit, limit).masked_fill(~held, NEUTRAL)
-        if least > 0:
-            found = found.masked_fill(match(xyxy, targets, least, limit) == BACKGROUND, NEUTRAL)
-        return xyxy, found
+
+class Drawn(NamedTuple):
+    """S regions of each picture that learn in one step."""
+
+    xyxy: Tensor  # f32 [B, S, 4]
+    found: Tensor  # i64 [B, S]: the row of its object, BACKGROUND or NEUTRAL
+    held: Tensor  # bool [B, S]: whether there is one at this place
+
+    def wanted(self, targets: Targets, background: int) -> Tensor:
+        """The class of each, i64 [B, S], that of background where it lies on no object."""
+        return torch.where(self.found >= 0, rows_of(targets.class_id, self.found), background)
+
+
+def draw(proposals: Proposals, targets: Targets, options: LearningRegions) -> Drawn:
+    """A few positives and background of every picture, by chance; the objects themselves are among the candidates."""
+    xyxy, match_of_all = candidates(proposals, targets, options)
+    positive, background = sample(match_of_all, options.samples, options.positive_share)
+    rows, held = gather_chosen(positive | background, options.samples)  # [B, S]
+    return Drawn(xyxy.gather(1, rows[..., None].expand(-1, -1, 4)), match_of_all.gather(1, rows), held)
+
+
+def candidates(proposals: Proposals, targets: Targets, options: LearningRegions) -> tuple[Tensor, Tensor]:
+    """Proposals and objects, [B, R + M, 4], and whom each learns, [B, R + M]."""
+    objects = targets.xyxy.to(proposals.xyxy.dtype)
+    xyxy = torch.cat([proposals.xyxy, objects], dim=1)
+    held = torch.cat([proposals.held, (targets.class_id >= 0) & ~targets.ignored], dim=1)
+    limit, least = options.object_from, options.background_from
+    found = match(xyxy, targets, limit, limit).masked_fill(~held, NEUTRAL)
+    if least > 0:
+        found = found.masked_fill(match(xyxy, targets, least, limit) == BACKGROUND, NEUTRAL)
+    return xyxy, found
 
 
 def joined(cuts: Sequence[Cut]) -> Cut:
     """Candidates of several looks at the same pictures."""
-    return Cut(torch.cat([cut.xyxy for cut in cuts], dim=1), torch.cat([cut.scores for cut in cuts], dim=1))
+    whole = Cut(torch.cat([cut.xyxy for cut in cuts], dim=1), torch.cat([cut.scores for cut in cuts], dim=1))
+    masks = [cut.masks for cut in cuts if cut.masks is not None]
+    return whole._replace(masks=torch.cat(masks, dim=1)) if masks else whole
 
 
 def _whole(pyramid: Pyramid) -> Tensor:

@@ -98,7 +98,11 @@ class FasterRcnn(DetectionModel):
         said = self.rpn(pyramid)
         height, width = pixels.shape[-2:]
         proposals = self.rpn.propose(said, width, height)
-        return self.rpn.losses(said, targets) | self.box_head.losses(pyramid, proposals, targets)
+        return self.rpn.losses(said, targets) | self._region_losses(pyramid, proposals, targets)
+
+    def _region_losses(self, pyramid: Pyramid, proposals: Proposals, targets: Targets) -> dict[str, Tensor]:
+        """Of everything that looks at proposals."""
+        return self.box_head.losses(pyramid, proposals, targets)
 
     def _proposals(self, pixels: Tensor, pyramid: Pyramid) -> Proposals:
         """From the network that knows how in this phase."""

@@ -31,5 +31,5 @@ def at_scales(pixels: Tensor, scales: Scales, stride: int, look: Callable[[Tenso
         across, down = wide / width, high / height
         shown = functional.interpolate(pixels, size=(high, wide), mode="bilinear", align_corners=False)
         cut = look(shown, across, down)
-        cuts.append(Cut(cut.xyxy / cut.xyxy.new_tensor([across, down, across, down]), cut.scores))
+        cuts.append(cut._replace(xyxy=cut.xyxy / cut.xyxy.new_tensor([across, down, across, down])))
     return joined(cuts)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from streamdet.datasets.areas import masks_of
 from streamdet.datasets.samples import Objects, Sample
 from streamdet.errors import StreamdetError, TrainingFailed
 from streamdet.models.contract import Targets
@@ -214,6 +215,16 @@ def _quiet(_: int) -> None:
     cv2.setNumThreads(0)
 
 
+def collate_masks(samples: Sequence[Sample]) -> Batch:
+    """As `collate`, with the objects' masks; an object without an outline has its box for one."""
+    batch = collate(samples)
+    height, width = batch.pixels.shape[2:]
+    masks = torch.zeros(*batch.targets.class_id.shape, height, width, dtype=torch.uint8)
+    for picture, sample in enumerate(samples):
+        masks[picture, : len(sample.objects)] = torch.from_numpy(masks_of(sample.objects, (width, height)))
+    return replace(batch, targets=replace(batch.targets, masks=masks))
+
+
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples of one size → one batch, objects padded to the picture that has most."""
     pixels = torch.from_numpy(np.stack([sample.rgb for sample in samples])).permute(0, 3, 1, 2)
@@ -253,4 +264,9 @@ def resized(batch: Batch, size: tuple[int, int]) -> Batch:
     targets = replace(batch.targets, xyxy=batch.targets.xyxy * scale.repeat(2))
     if targets.keypoints is not None:
         targets = replace(targets, keypoints=targets.keypoints * torch.cat([scale, torch.ones(1)]))
+    if targets.regions is not None:
+        targets = replace(targets, regions=targets.regions * scale.repeat(2))
+    if targets.masks is not None:
+        masks = torch.nn.functional.interpolate(targets.masks, size=(height, width), mode="nearest-exact")
+        targets = replace(targets, masks=masks)
     return Batch(batch.keys, pixels, targets)
