@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from streamdet.infer.shelf import Shelf, Suite
 from streamdet.pipeline.joining import class_table
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Motion, ReadStage, Stream, TrackerFactory
+from streamdet.pipeline.turns import Queued
 from streamdet.plates.privacy import Veil, veil
 from streamdet.plates.reader import Reader, load_reader
 from streamdet.plates.vote import VoteOptions
@@ -68,7 +70,7 @@ def assemble(options: RunOptions, *, loop: Sink | None = None, keep_open: bool =
 
 def _fill(pipeline: Pipeline, workshop: Streams, options: RunOptions) -> None:
     """Streams that run from the start, and the queue of those that wait for their turn."""
-    queue: list[tuple[str, Path, Callable[[], Stream]]] = []
+    queue: list[tuple[Queued, Path]] = []
     for name, stream in options.streams.items():
         files = expand(stream.source)
         if len(files) == 1 and files[0] == stream.source:
@@ -77,9 +79,9 @@ def _fill(pipeline: Pipeline, workshop: Streams, options: RunOptions) -> None:
             queue += workshop.playlist(name, stream, files)
     if queue:
         journal = Journal(options.resume)
-        paths = {name: path for name, path, _ in queue}
+        paths = {entry.name: path for entry, path in queue}
         pipeline.queue(
-            ((name, make) for name, path, make in queue if not journal.has(path)),
+            (entry for entry, path in queue if not journal.has(path)),
             options.limits.files_at_once,
             lambda name, status: journal.note(paths[name], status),
         )
@@ -132,20 +134,19 @@ class Streams:
             answer_deadline_s=stream.answer_deadline_s,
         )
 
-    def playlist(
-        self, name: str, stream: StreamOptions, files: Sequence[str]
-    ) -> list[tuple[str, Path, Callable[[], Stream]]]:
+    def playlist(self, name: str, stream: StreamOptions, files: Sequence[str]) -> list[tuple[Queued, Path]]:
         """A glob's videos, each a stream named after its file; a name that comes twice is numbered."""
         if not files:
             raise ConfigError(f"stream {name!r}: nothing matches", got=stream.source)
         self.detectors_of(name, stream)  # what is wrong for every file is said once, and before the first
         seen: Counter[str] = Counter()
-        entries: list[tuple[str, Path, Callable[[], Stream]]] = []
+        entries: list[tuple[Queued, Path]] = []
         for file in files:
             stem = Path(file).stem
             seen[stem] += 1
             own = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
-            entries.append((own, Path(file), lambda own=own, file=file: self.make(own, stream, file)))  # type: ignore[misc]
+            make = partial(self.make, own, stream, file)
+            entries.append((Queued(own, make, stream.required), Path(file)))
         return entries
 
     def close(self) -> None:

@@ -16,17 +16,15 @@ from streamdet.frames import Event, Result
 from streamdet.infer.contract import Detector
 from streamdet.metrics import Meter
 from streamdet.pipeline import memory
-from streamdet.pipeline.batcher import Batcher
 from streamdet.pipeline.clock import Clock
-from streamdet.pipeline.desk import Desk
+from streamdet.pipeline.crews import Crews
 from streamdet.pipeline.lane import Ticket
 from streamdet.pipeline.ledger import DropReason
 from streamdet.pipeline.outlet import Outlet, SinkBalance
-from streamdet.pipeline.reading_crew import ReadingCrew
+from streamdet.pipeline.receipts import Receipts
 from streamdet.pipeline.road import Road
 from streamdet.pipeline.stream import Stream
-from streamdet.pipeline.worker import Crew
-from streamdet.plates.reader import Reader
+from streamdet.pipeline.turns import OnDone, Queued, Turns
 from streamdet.sinks.contract import Sink, StreamStatus
 
 log = logging.getLogger(__name__)
@@ -94,19 +92,21 @@ class Pipeline:
         self.meter = meter or Meter()
         self.limits = limits or Limits()
         self._clock = clock or Clock()
-        self._cores = cores or len(os.sched_getaffinity(0))
         self._on_finished = on_finished
         self._keep_open = keep_open  # run on without streams, until `stop`
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._roads: dict[str, Road] = {}
         self._removed: deque[StreamStatus] = deque(maxlen=1000)  # remembered for the report
-        self._crews: dict[int, Crew] = {}
-        self._waiting: deque[tuple[str, Callable[[], Stream]]] = deque()
-        self._failed: list[str] = []  # of those already taken out
-        self._queued: set[str] = set()  # names of the queue's streams that play now
-        self._at_once = 0
-        self._on_done: Callable[[str, StreamStatus], None] = lambda name, status: None
+        self._crews = Crews(
+            self._clock,
+            self.meter,
+            cores or len(os.sched_getaffinity(0)),
+            self.limits.batch_wait_s,
+            push=self._push,
+            on_hopeless=self.fail,
+        )
+        self._turns = Turns(self.add, self.remove)
         self._started = self._stopping = False
         self._error: StreamdetError | None = None
         self.meter.build_info.labels(metadata.version("streamdet"), platform.python_version()).set(1)
@@ -130,38 +130,29 @@ class Pipeline:
                 raise ConfigError(f"stream {name!r} has the same engine twice", got=", ".join(engines))
             if self._stopping:
                 raise ConfigError("the pipeline is stopping and takes no streams")
-            crews = [self._crew(detector) for detector in stream.detectors]
-            desks = tuple(self._desk(stage.reader) for stage in stream.read)
             road = Road(
                 name,
                 stream,
-                tuple(crew.batcher for crew in crews if isinstance(crew.batcher, Batcher)),
+                tuple(self._crews.batcher(detector) for detector in stream.detectors),
                 self._clock,
                 self.meter,
-                in_flight=self._room(stream),
+                in_flight=self._crews.room(stream),
                 emit=self._emit,
                 emit_event=self._emit_event,
                 on_end=self._on_end,
-                desks=desks,
+                desks=tuple(self._crews.desk(stage.reader) for stage in stream.read),
             )
             self._roads[name] = road
             if self._started:
                 self._staff()
                 road.shell.start()
 
-    def queue(
-        self,
-        entries: Iterable[tuple[str, Callable[[], Stream]]],
-        at_once: int,
-        on_done: Callable[[str, StreamStatus], None] = lambda name, status: None,
-    ) -> None:
+    def queue(self, entries: Iterable[Queued], at_once: int, on_done: OnDone = lambda name, status: None) -> None:
         """Streams to play so many at a time, each made when its turn comes, `on_done` called when all of it is written.
 
         The run goes on until the last of them is done.
         """
-        self._waiting += deque(entries)
-        self._at_once = at_once
-        self._on_done = on_done
+        self._turns.queue(entries, at_once, on_done)
 
     def remove(self, name: str) -> None:
         """Take a stream out: what is under way is finished, what waits is dropped and counted."""
@@ -195,7 +186,7 @@ class Pipeline:
         """Every engine runs and every required stream is healthy; and the state of each stream."""
         with self._lock:
             roads = list(self._roads.values())
-            running = self._started and all(crew.ready for crew in self._crews.values())
+            running = self._started and self._crews.ready
         states = {road.name: road.status().state for road in roads}
         return running and all(road.shell.healthy or not road.stream.required for road in roads), states
 
@@ -206,11 +197,7 @@ class Pipeline:
     def place(self, stream: str, detectors: Sequence[Detector]) -> int | None:
         """The GPU in whose memory a stream's pictures had best be decoded; None: the host's."""
         with self._lock:
-            crews = [self._crews.get(id(detector)) for detector in detectors]
-        for crew in crews:
-            if crew is not None and getattr(crew.detector, "takes_surfaces", False):
-                return crew.gpus.place(stream)
-        return None
+            return self._crews.place(stream, detectors)
 
     # ---- the run
 
@@ -219,9 +206,9 @@ class Pipeline:
         if not self._started:
             self.start()
         while not self._stopping:
-            self._turn_queue()
+            self._turns.turn(self._roads.__getitem__)
             with self._changed:
-                if not self._keep_open and not self._waiting and not self._queued and not self._roads_alive():
+                if not self._keep_open and self._turns.over and not self._roads_alive():
                     break
                 # In short waits: a signal handler of the main thread runs between them.
                 self._clock.wait(self._changed, _TICK_S)
@@ -269,15 +256,15 @@ class Pipeline:
         lost = {road.name: dropped for road in roads if (dropped := self._drain(road, until, "stopped"))}
         for road in roads:
             road.take_down()
-        for crew in self._crews.values():
+        for crew in self._crews:
             crew.close()
-        for crew in self._crews.values():
+        for crew in self._crews:
             for thread in crew.threads:
                 self._join(thread, until)
         self._close_outlets(until)
         stuck = sum(
             (
-                *(crew.stuck for crew in self._crews.values()),
+                *(crew.stuck for crew in self._crews),
                 *(road.shell.stuck for road in roads),
                 *(outlet.stuck and outlet.thread.is_alive() for outlet in self._outlets),
             )
@@ -311,7 +298,7 @@ class Pipeline:
     def _look_after(self, tell_drops: bool) -> None:
         with self._lock:
             roads = list(self._roads.values())
-            crews = list(self._crews.values())
+            crews = tuple(self._crews)
         for crew in crews:
             crew.watch(self.limits.inference_deadline_s)
             crew.batcher.depth()
@@ -333,49 +320,9 @@ class Pipeline:
         limit = self.limits.picture_queue if sink.needs_picture else self.limits.sink_queue
         return Outlet(sink, self._clock, self.meter, give_up_s=self.limits.give_up_s, queue_limit=limit)
 
-    def _crew(self, detector: Detector) -> Crew:
-        crew = self._crews.get(id(detector))
-        if crew is None:
-            limit = 1 if detector.device == "cpu" else detector.batch_limit
-            batcher = Batcher(detector.name, self._clock, self.meter, limit=limit, wait_s=self.limits.batch_wait_s)
-            crew = Crew(detector, batcher, self._clock, self.meter, push=self._push, on_hopeless=self.fail)
-            self._crews[id(detector)] = crew
-            self.meter.engine_info.labels(detector.name, detector.backend_name, detector.precision).set(1)
-        return crew
-
-    def _desk(self, reader: Reader) -> Desk:
-        """Where all streams bring their crops for that reader."""
-        crew = self._crews.get(id(reader))
-        if crew is None:
-            desk = Desk(reader.name, self._clock, self.meter, limit=1 if reader.device == "cpu" else 8)
-            crew = ReadingCrew(reader, desk, self._clock, self.meter, push=lambda ticket: None, on_hopeless=self.fail)
-            self._crews[id(reader)] = crew
-            self.meter.engine_info.labels(reader.name, reader.backend_name, reader.precision).set(1)
-        assert isinstance(crew.batcher, Desk)
-        return crew.batcher
-
     def _staff(self) -> None:
-        """How many sessions, and how wide. On a CPU a batch gains nothing: many one-thread sessions where frames wait
-        in numbers, one session of all cores where a single live stream wants its answer soon. On a GPU two sessions,
-        so that one copies while the other computes. What looks at no pixels is done before a second one has woken."""
         roads = [road for road in self._roads.values() if not road.over]
-        single_live = len(roads) == 1 and roads[0].live
-        for crew in self._crews.values():
-            if isinstance(crew, ReadingCrew):
-                crew.resize(max(self._cores // 2, 1), 1)
-            elif not getattr(crew.detector, "needs_picture", True):
-                crew.resize(1, 1)
-            elif crew.detector.device != "cpu":
-                crew.resize(2, 1)
-            elif single_live:
-                crew.resize(1, self._cores)
-            else:
-                crew.resize(self._cores, 1)
-
-    def _room(self, stream: Stream) -> int:
-        """Frames of one stream in flight: enough that no session waits, few enough that memory stays small."""
-        batch = max((1 if each.device == "cpu" else 2 * each.batch_limit) for each in stream.detectors)
-        return self._cores + batch + 1
+        self._crews.staff(single_live=len(roads) == 1 and roads[0].live)
 
     def _push(self, ticket: Ticket) -> None:
         road = self._roads.get(ticket.lane.name)
@@ -395,36 +342,13 @@ class Pipeline:
                 outlet.offer(event)
 
     def _on_end(self, road: Road) -> None:
-        for crew in tuple(self._crews.values()):
-            crew.gpus.forget(road.name)
+        self._crews.forget(road.name)
         with self._changed:
             road.ended = True
             self._changed.notify_all()
 
     def _roads_alive(self) -> bool:
         return any(not road.settled for road in self._roads.values())
-
-    def _turn_queue(self) -> None:
-        """Take the queue's finished streams out and let the next ones in."""
-        for name in tuple(self._queued):
-            road = self._roads[name]
-            if road.settled:
-                self._queued.discard(name)
-                status = road.status()
-                failed = road.shell.state == "failed" and road.stream.required
-                self.remove(name)
-                if failed:
-                    self._failed.append(name)
-                self._on_done(name, status)
-        while self._waiting and len(self._queued) < self._at_once and not self._stopping:
-            name, make = self._waiting.popleft()
-            try:
-                self.add(name, make())
-            except StreamdetError as error:  # a file that went away since the queue was written costs only itself
-                log.error("stream %s cannot begin: %s", name, error.line)
-                self._failed.append(name)
-                continue
-            self._queued.add(name)
 
     # ---- the end of things
 
@@ -462,7 +386,7 @@ class Pipeline:
             streams=(*self._removed, *(road.status() for road in roads)),
             sinks=self.sink_balances(),
             failed_streams=(
-                *self._failed,
+                *self._turns.failed,
                 *(road.name for road in roads if road.shell.state == "failed" and road.stream.required),
             ),
             failed_sinks=tuple(outlet.name for outlet in self._outlets if outlet.detached is not None),
@@ -470,23 +394,3 @@ class Pipeline:
             stuck_threads=stuck,
             error=self._error,
         )
-
-
-class Receipts:
-    """Calls back once, when the last of so many sinks has taken the result; at once where none was to."""
-
-    __slots__ = ("_done", "_lock", "_missing")
-
-    def __init__(self, missing: int, done: Callable[[], None]) -> None:
-        self._lock = threading.Lock()
-        self._missing = missing
-        self._done = done
-        if missing == 0:
-            done()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._missing -= 1
-            last = self._missing == 0
-        if last:
-            self._done()

@@ -164,11 +164,30 @@ class Crew:
             self._condition.notify_all()
         self.batcher.serve(gpus)
 
+    def staff(self, cores: int, *, single_live: bool) -> None:
+        """How many sessions, and how wide. On a CPU a batch gains nothing: many one-thread sessions where frames wait
+        in numbers, one session of all cores where a single live stream wants its answer soon. On a GPU two sessions,
+        so that one copies while the other computes. What looks at no pixels is done before a second one has woken."""
+        detector = cast(Detector, self.detector)
+        if not detector.needs_picture:
+            self.resize(1, 1)
+        elif detector.device != "cpu":
+            self.resize(2, 1)
+        elif single_live:
+            self.resize(1, cores)
+        else:
+            self.resize(cores, 1)
+
     def open(self, threads: int, gpu: int | None) -> DetectorWorker | ReaderWorker:
         """A session for one worker."""
         if gpu is None:
             return self.detector.worker(threads)
         return cast(DetectorOnGpus, self.detector).worker(threads, gpu)
+
+    @property
+    def takes_surfaces(self) -> bool:
+        """Pictures had best be decoded on one of the engine's GPUs."""
+        return bool(self.gpus.in_service) and cast(DetectorOnGpus, self.detector).takes_surfaces
 
     def _hire(self, gpu: int | None) -> Worker:
         worker = Worker(self, self._hired, self._plan[1], gpu)

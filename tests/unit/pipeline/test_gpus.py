@@ -223,7 +223,7 @@ def test_a_gpu_that_fails_again_and_again_takes_its_streams_to_the_others(what: 
     assert [1, 0] == in_service
     assert 5 <= pipeline.meter.value("streamdet_inference_failures_total", engine="fake", reason="failed")
     assert 1 == caplog.text.count("GPU 1 fails again and again and is out of service; its streams go to GPU 0")
-    assert (0,) == pipeline._crews[id(detector)].gpus.in_service
+    assert (0,) == pipeline._crews.of(detector).gpus.in_service
 
 
 def test_a_gpu_that_hangs_is_left_to_itself():
@@ -243,7 +243,7 @@ def test_a_gpu_that_hangs_is_left_to_itself():
             pipeline.add(source.name, Stream(source, (detector,)))
         pipeline.run()
         assert 120 == len(sink.results)
-        assert (0,) == pipeline._crews[id(detector)].gpus.in_service
+        assert (0,) == pipeline._crews.of(detector).gpus.in_service
         assert 5 <= pipeline.meter.value("streamdet_inference_failures_total", engine="fake", reason="deadline")
     finally:
         forever.set()

@@ -8,10 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from streamdet.errors import ConfigError
+from streamdet.errors import ConfigError, SourceLost
 from streamdet.frames import Detections, Event, Frame, Result
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
+from streamdet.pipeline.turns import Queued
 from streamdet.sinks.contract import StreamStatus
 from streamdet.sources.push import PushSource
 from streamdet.testing import FakeDetector, ListSink, ManualClock, SyntheticSource
@@ -218,11 +219,31 @@ def test_a_queue_plays_so_many_at_a_time_and_tells_when_each_is_done() -> None:
     def note(name: str, status: StreamStatus) -> None:
         done.append((name, status.emitted, len(sink.of(name))))
 
-    pipeline.queue(((f"clip{number}", make) for number in range(7)), at_once=2, on_done=note)
+    pipeline.queue((Queued(f"clip{number}", make) for number in range(7)), at_once=2, on_done=note)
     report = pipeline.run()
     assert [(f"clip{number}", 20, 20) for number in range(7)] == sorted(done)
     assert 2 == most_at_once
     assert 7 == len(report.streams)
+
+
+@pytest.mark.parametrize(("required", "exit_code"), [(True, 3), (False, 0)])
+def test_a_queued_stream_that_cannot_be_made_costs_only_itself(required: bool, exit_code: int) -> None:
+    def gone() -> Stream:
+        raise SourceLost("not_found", "there is no such file")
+
+    sink = ListSink()
+    pipeline = Pipeline([sink])
+    pipeline.queue(
+        [
+            Queued("gone", gone, required=required),
+            Queued("there", lambda: Stream(SyntheticSource(frames=5), (FakeDetector(),))),
+        ],
+        at_once=1,
+    )
+    report = pipeline.run()
+    assert 5 == len(sink.of("there"))
+    assert exit_code == report.exit_code
+    assert (("gone",) if required else ()) == report.failed_streams
 
 
 def test_an_item_that_poisons_a_sink_is_passed_over_and_counted() -> None:
