@@ -27,6 +27,9 @@ def detections(
     as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead.")] = False,
     backend: Annotated[str, typer.Option(help="The runtime of an engine.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="The file of an engine that has several.")] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Show a training's model each picture in several sizes, such as 0.75,1,1.5.")
+    ] = None,
 ) -> None:
     """COCO and VOC average precision, per class and size, confusion, and the best threshold."""
     import json
@@ -35,11 +38,15 @@ def detections(
     from streamdet.datasets.catalogue import DataSpec, open_data_set
     from streamdet.evaluation.detections import score_detections
     from streamdet.evaluation.plots import draw_all
-    from streamdet.evaluation.predictors import open_predictor
+    from streamdet.evaluation.predictors import Scorable, open_predictor
+    from streamdet.evaluation.scales import open_at_scales, scales_of
 
     spec = DataSpec.parse(data)
     data_set = open_data_set(spec.model_copy(update={"split": split}) if split else spec)
-    predictor = open_predictor(engine, backend, precision)
+    if scales:
+        predictor: Scorable = open_at_scales(engine, scales_of(scales), backend, precision)
+    else:
+        predictor = open_predictor(engine, backend, precision)
     try:
         with progress_bar(f"scoring {predictor.label}") as progress:
             scores = score_detections(predictor, data_set, score=score, progress=progress)
