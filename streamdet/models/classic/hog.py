@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,17 @@ def hog(picture: npt.NDArray[np.uint8], options: HogOptions | None = None) -> Bl
 
     asked = options or HogOptions()
     planes = np.ascontiguousarray(picture.reshape(*picture.shape[:2], -1))
-    votes = cell_histograms(planes, asked.cell_px, asked.bins)
+    votes = cell_histograms(planes, asked.cell_px, asked.bins, _bin_of(asked.bins))
     blocks: Blocks = normalised_blocks(votes, asked.block_cells)
     return blocks
+
+
+@cache
+def _bin_of(bins: int) -> npt.NDArray[np.uint8]:
+    """The direction's bin of every slope that pixels can have, [down, right], −255 first."""
+    slope = np.arange(-255, 256, dtype=np.float64)
+    degrees = np.degrees(np.arctan2(slope[:, None], slope[None])) % 180
+    return np.minimum(degrees * bins / 180, bins - 1).astype(np.uint8)
 
 
 def pyramid(
@@ -51,12 +60,22 @@ def pyramid(
     import cv2
 
     height, width = picture.shape[:2]
-    scale = enlarge
+    scale, source = enlarge, picture
     while True:
         across, down = round(width * scale), round(height * scale)
         if across < smallest[0] or down < smallest[1]:
             return
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        level = picture if scale == 1 else np.asarray(cv2.resize(picture, (across, down), interpolation=how), np.uint8)
-        yield level, across / width, down / height
+        if 2 * down <= source.shape[0]:  # from here on half of it is enough to begin with
+            half = source.shape[1] // 2, source.shape[0] // 2
+            source = np.asarray(cv2.resize(source, half, interpolation=cv2.INTER_AREA), np.uint8)
+        yield _resized(source, across, down), across / width, down / height
         scale /= shrink
+
+
+def _resized(picture: npt.NDArray[np.uint8], across: int, down: int) -> npt.NDArray[np.uint8]:
+    import cv2
+
+    if (down, across) == picture.shape[:2]:
+        return picture
+    how = cv2.INTER_AREA if down < picture.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (across, down), interpolation=how), np.uint8)

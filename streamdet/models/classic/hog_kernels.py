@@ -10,27 +10,29 @@ from numba import njit, types
 from streamdet.infer.compiling import compiled, table
 
 
-@compiled(table(types.uint8, 3), types.int64, types.int64)
-def cell_histograms(picture, cell_px, bins):  # type: ignore[no-untyped-def]
+@compiled(table(types.uint8, 3), types.int64, types.int64, table(types.uint8, 2))
+def cell_histograms(picture, cell_px, bins, bin_of):  # type: ignore[no-untyped-def]
     """Votes of slopes by direction: u8 [H, W, C] → f32 [H // cell, W // cell, bins], per pixel of a cell.
 
-    Each pixel votes with its channel of the steepest slope, for the one bin of its direction out of 0..180 degrees.
+    Each pixel votes with its channel of the steepest slope, for the one bin of its direction out of 0..180 degrees;
+    `bin_of` u8 [511, 511] tells it by the slope down and to the right, −255 first.
     """
     height, width, channels = picture.shape
     rows, columns = height // cell_px, width // cell_px
     votes = np.zeros((rows, columns, bins), np.float32)
     for y in range(rows * cell_px):
+        # the outermost pixels have a neighbour on one side only: no slope across the rim
+        above, below = (y - 1, y + 1) if 0 < y < height - 1 else (y, y)
+        row = votes[y // cell_px]
         for x in range(columns * cell_px):
-            right, down, steepest = 0.0, 0.0, -1.0
+            before, after = (x - 1, x + 1) if 0 < x < width - 1 else (x, x)
+            right, down, steepest = np.int64(0), np.int64(0), np.int64(-1)
             for c in range(channels):
-                # the outermost pixels have a neighbour on one side only: no slope across the rim
-                u = float(picture[y, x + 1, c]) - float(picture[y, x - 1, c]) if 0 < x < width - 1 else 0.0
-                v = float(picture[y + 1, x, c]) - float(picture[y - 1, x, c]) if 0 < y < height - 1 else 0.0
+                u = np.int64(picture[y, after, c]) - np.int64(picture[y, before, c])
+                v = np.int64(picture[below, x, c]) - np.int64(picture[above, x, c])
                 if u * u + v * v > steepest:
                     right, down, steepest = u, v, u * u + v * v
-            degrees = math.degrees(math.atan2(down, right)) % 180.0
-            b = min(int(degrees * bins / 180.0), bins - 1)
-            votes[y // cell_px, x // cell_px, b] += math.sqrt(steepest)
+            row[x // cell_px, bin_of[down + 255, right + 255]] += math.sqrt(steepest)
     return votes / np.float32(cell_px * cell_px)
 
 

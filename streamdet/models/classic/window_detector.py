@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.boxes import Boxes, clip, greedy_nms
+from streamdet.boxes import Boxes
 from streamdet.datasets.pictures import Rgb
 from streamdet.errors import DataError
 from streamdet.frames import Detections
 from streamdet.models.classic.hog import Blocks, HogOptions, hog, pyramid
 from streamdet.models.classic.linear_svm import Plane
+from streamdet.models.classic.window import Suppression, Window
 
 _LIMIT = 500  # candidates that suppression sees
 
@@ -30,58 +31,47 @@ class Found:
 
 @dataclass
 class WindowDetector:
-    """A Predictor for one class."""
+    """A Predictor for one class; one thread's own."""
 
     name: str
-    cells: tuple[int, int]  # across, down: the window
+    window: Window
     plane: Plane
-    hog: HogOptions = field(default_factory=HogOptions)
-    margin_cells: int = 1  # of the window beyond the object on each side: the background helps to see its border
-    shrink: float = 2 ** (1 / 6)
+    shrink: float = 2 ** (1 / 8)
     enlarge: float = 1.0
-    suppress: float = 0.3
+    overlap: float = 0.3  # above which the weaker of two windows goes
     floor: float = -1.0  # windows with a lesser margin are not given
     label: str = "HOG and linear SVM"
 
+    def __post_init__(self) -> None:
+        self._suppression = Suppression(self.name, self.overlap, _LIMIT)
+
     def __call__(self, rgb: Rgb) -> Detections:
         found = self.windows(rgb, self.floor, _LIMIT)
-        kept = greedy_nms(found.xyxy, found.margin, np.zeros(len(found.margin), np.int32), self.suppress)
-        height, width = rgb.shape[:2]
-        score = 1 / (1 + np.exp(-found.margin[kept]))
-        return Detections(
-            clip(found.xyxy[kept], width, height), score.astype(np.float32), np.zeros(len(kept), np.int32), (self.name,)
-        )
+        return self._suppression(found.xyxy, found.margin, (rgb.shape[1], rgb.shape[0]))
 
     def close(self) -> None:
         """Nothing is held."""
 
-    @property
-    def blocks(self) -> tuple[int, int]:
-        """Blocks of a window, down and across."""
-        return self.cells[1] - self.hog.block_cells + 1, self.cells[0] - self.hog.block_cells + 1
-
-    def levels(self, rgb: Rgb) -> Iterator[tuple[Blocks, float, float]]:
+    def levels(self, rgb: Rgb) -> Iterator[tuple[Blocks, tuple[float, float]]]:
         """The blocks of each level of the pyramid, and its scale in x and y; the rim is repeated outwards."""
-        cell = self.hog.cell_px
-        border = self.margin_cells * cell
-        smallest = tuple(n * cell - 2 * border for n in self.cells)
-        for level, scale_x, scale_y in pyramid(rgb, (smallest[0], smallest[1]), self.shrink, self.enlarge):
+        border = self.window.margin_cells * self.window.hog.cell_px
+        for level, scale_x, scale_y in pyramid(rgb, self.window.inner_px, self.shrink, self.enlarge):
             wide = np.pad(level, ((border, border), (border, border), (0, 0)), mode="edge")
-            yield hog(wide, self.hog), scale_x, scale_y
+            yield hog(wide, self.window.hog), (scale_x, scale_y)
 
     def windows(self, rgb: Rgb, floor: float, most: int) -> Found:
         """The best windows with a margin above `floor`, and what the plane saw of them."""
         from streamdet.models.classic.hog_kernels import responses
 
-        rows, columns = self.blocks
+        rows, columns = self.window.blocks
         template = np.ascontiguousarray(self.plane.weight.reshape(rows, columns, -1))
         boxes, margins, features = [], [], []
-        for blocks, scale_x, scale_y in self.levels(rgb):
+        for blocks, scale in self.levels(rgb):
             fit = responses(blocks, template) + np.float32(self.plane.bias)
             y, x = np.nonzero(fit > floor)
             best = np.argsort(-fit[y, x], kind="stable")[:most]
             y, x = y[best], x[best]
-            boxes.append(self._boxes(x, y, scale_x, scale_y))
+            boxes.append(self.window.boxes(x, y, scale, self.window.margin_cells))
             margins.append(fit[y, x])
             cut = [blocks[v : v + rows, u : u + columns].ravel() for v, u in zip(y, x, strict=True)]
             features.append(np.array(cut, np.float32).reshape(len(cut), -1 if cut else template.size))
@@ -93,25 +83,17 @@ class WindowDetector:
         order = np.argsort(-margin, kind="stable")[:most]
         return Found(np.concatenate(boxes)[order], margin[order], np.concatenate(features)[order])
 
-    def _boxes(self, x: npt.NDArray[np.intp], y: npt.NDArray[np.intp], scale_x: float, scale_y: float) -> Boxes:
-        """The objects inside the windows that begin at these cells of the bordered level."""
-        cell = self.hog.cell_px
-        across, down = ((n - 2 * self.margin_cells) * cell for n in self.cells)
-        left, top = x * cell, y * cell  # the border before the level and the margin within the window cancel out
-        corners = [left / scale_x, top / scale_y, (left + across) / scale_x, (top + down) / scale_y]
-        return np.stack(corners, axis=1).astype(np.float32)
-
     def save(self, path: Path) -> None:
         """Write all that it has learnt, as an .npz file."""
         np.savez(
             path,
             name=self.name,
-            cells=self.cells,
+            cells=self.window.cells,
+            margin_cells=self.window.margin_cells,
+            hog=(self.window.hog.cell_px, self.window.hog.block_cells, self.window.hog.bins),
             weight=self.plane.weight,
             bias=self.plane.bias,
-            hog=(self.hog.cell_px, self.hog.block_cells, self.hog.bins),
-            search=(self.shrink, self.enlarge, self.suppress, self.floor),
-            margin_cells=self.margin_cells,
+            search=(self.shrink, self.enlarge, self.overlap, self.floor),
         )
 
     @classmethod
@@ -119,11 +101,10 @@ class WindowDetector:
         """Read what `save` wrote."""
         try:
             with path.open("rb") as file, np.load(file) as held:
-                shrink, enlarge, suppress, floor = map(float, held["search"])
-                cells = (int(held["cells"][0]), int(held["cells"][1]))
                 options = HogOptions(*map(int, held["hog"]))
+                window = Window((int(held["cells"][0]), int(held["cells"][1])), options, int(held["margin_cells"]))
                 plane = Plane(held["weight"], float(held["bias"]))
-                border = int(held["margin_cells"])
-                return cls(str(held["name"]), cells, plane, options, border, shrink, enlarge, suppress, floor)
+                shrink, enlarge, overlap, floor = map(float, held["search"])
+                return cls(str(held["name"]), window, plane, shrink, enlarge, overlap, floor)
         except (OSError, KeyError, ValueError) as error:
             raise DataError("no detector of windows can be read", where=path, got=str(error)) from error

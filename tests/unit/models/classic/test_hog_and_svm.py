@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamdet.boxes import iou
-from streamdet.datasets.samples import Entry, Objects, Sample
 from streamdet.models.classic.hog import HogOptions, hog, pyramid
 from streamdet.models.classic.hog_kernels import responses
 from streamdet.models.classic.linear_svm import Plane, fit_plane
-from streamdet.models.classic.mining import learn_windows
+from streamdet.models.classic.mining import MiningOptions, learn_windows
+from streamdet.models.classic.window import Window
 from streamdet.models.classic.window_detector import WindowDetector
+from tests.unit.models.classic.crosses import Crosses
 from tests.unit.proposals.pictures import shapes, two_clouds
 
 ORACLES = np.load(Path(__file__).parents[2] / "proposals" / "oracles.npz")
@@ -46,37 +46,9 @@ def test_a_pyramid_ends_before_the_window_no_longer_fits() -> None:
     assert [(96, 128), (48, 64)] == sizes
 
 
-@dataclass
-class Crosses:
-    """Pictures of noise, each with a bright cross of another size somewhere."""
-
-    count: int
-    name: str = "crosses"
-    classes: tuple[str, ...] = ("cross",)
-
-    def _draw(self, index: int) -> Sample:
-        chance = np.random.default_rng(index)
-        rgb = chance.integers(0, 80, (120, 160, 3)).astype(np.uint8)
-        rgb[70:110, 5:40] = 160  # a square, to be told apart
-        side = int(chance.integers(40, 70))
-        x, y = int(chance.integers(45, 160 - side)), int(chance.integers(0, 120 - side))
-        bar = slice(2 * side // 5, 3 * side // 5)
-        part = rgb[y : y + side, x : x + side]
-        part[bar] = part[:, bar] = 220
-        box = np.array([[x, y, x + side, y + side]], np.float32)
-        return Sample(str(index), rgb, Objects(box, np.zeros(1, np.int64), np.zeros(1, np.bool_)))
-
-    @property
-    def entries(self) -> list[Entry]:
-        return [Entry(str(i), Path(str(i)), (160, 120), self._draw(i).objects) for i in range(self.count)]
-
-    def read(self, index: int) -> Sample:
-        return self._draw(index)
-
-
 def test_it_learns_to_find_a_shape_and_is_the_same_when_read_again(tmp_path: Path) -> None:
-    blank = WindowDetector("cross", (7, 7), Plane(np.zeros(0, np.float32), 0.0), HogOptions(cell_px=6))
-    detector = learn_windows(blank, Crosses(20), rounds=2, cost=0.1)
+    blank = WindowDetector("cross", Window((7, 7), HogOptions(cell_px=6)), Plane(np.zeros(0, np.float32), 0.0))
+    detector = learn_windows(blank, Crosses(20), MiningOptions(rounds=2, cost=0.1))
     unseen = Crosses(28)
     overlaps = []
     for index in range(20, 28):
