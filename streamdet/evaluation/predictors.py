@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from streamdet.boxes import clip
+from streamdet.boxes import Placement, clip
 from streamdet.datasets.pictures import Rgb
 from streamdet.errors import ConfigError, MissingExtra
 from streamdet.frames import Detections, Picture
@@ -17,10 +17,15 @@ from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.shelf import Engine, Suite
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, Arrays, Tail
 from streamdet.manifest import EngineInput, Fit, Nms
+from streamdet.masks import recut
+from streamdet.proposals.catalogue import open_proposer
+from streamdet.proposals.contract import Proposer
+from streamdet.proposals.on_input import regions_on
+from streamdet.proposals.shelved import Kept
 from streamdet.suites.detector import open_detector
 
 if TYPE_CHECKING:
-    from streamdet.models.contract import DetectionModel
+    from streamdet.models.contract import AnyDetector
 
 
 class Scorable(Protocol):
@@ -83,7 +88,7 @@ class TorchPredictor:
 
     def __init__(
         self,
-        model: DetectionModel,
+        model: AnyDetector,
         size: tuple[int, int],
         classes: Sequence[str] = (),
         *,
@@ -94,6 +99,8 @@ class TorchPredictor:
             import torch
         except ModuleNotFoundError as error:
             raise MissingExtra("torch", "train", "running a model in training") from error
+        from streamdet.models.contract import RegionModel
+
         self.label = f"{type(model).__name__} in torch {next(model.parameters()).device.type}"
         self._torch = torch
         self._model = model
@@ -102,35 +109,46 @@ class TorchPredictor:
         self._letterbox = Letterbox(EngineInput(name="pixels", size=size, fit=fit or Fit()))
         self._pixels = np.zeros((1, 3, height, width), np.uint8)
         self._tail = Tail(nms or Nms(), 1)
+        self._regions: Proposer | None = None
+        if isinstance(model, RegionModel):
+            self._regions, self._most = Kept(open_proposer(model.proposals)), model.regions
 
     def __call__(self, rgb: Rgb) -> Detections:
         placement = self._letterbox.write(Picture((np.ascontiguousarray(rgb),), "rgb24"), self._pixels[0])
-        arrays = self._tail.run(self._cut())
+        arrays = self._tail.run(self._cut(placement))
         n = int(arrays["count"][0])
+        xyxy = placement.to_frame(arrays["xyxy"][0, :n])
+        inside = clip(xyxy, *placement.frame_size)
         return Detections(
-            clip(placement.to_frame(arrays["xyxy"][0, :n]), *placement.frame_size),
+            inside,
             arrays["score"][0, :n].copy(),
             arrays["class_id"][0, :n].copy(),
             self._names,
             placement.points_to_frame(arrays["keypoints"][0, :n]) if "keypoints" in arrays else None,
-            truncated=int(arrays["truncated"][0]),
+            recut(arrays["masks"][0, :n], xyxy, inside) if "masks" in arrays else None,
+            int(arrays["truncated"][0]),
         )
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _cut(self) -> Arrays:
+    def _cut(self, placement: Placement) -> Arrays:
         torch, model = self._torch, self._model
         device = next(model.parameters()).device
+        shown = [torch.from_numpy(self._pixels).to(device).float() / 255]
+        if self._regions is not None:
+            # At least one, if it be of nothing: networks do not like to be asked nothing.
+            found = regions_on(self._pixels[0], placement, self._regions, self._most)
+            shown.append(torch.from_numpy(found if len(found) else np.zeros((1, 4), np.float32))[None].to(device))
         modes = {module: module.training for module in model.modules()}  # some may be frozen
         model.eval()
         try:
             with torch.no_grad():
-                cut = model(torch.from_numpy(self._pixels).to(device).float() / 255)
+                cut = model(*shown)
         finally:
             for module, mode in modes.items():
                 module.training = mode
         named = {CUT_BOXES: cut.xyxy, CUT_SCORES: cut.scores}
-        if cut.keypoints is not None:
-            named[CUT_EXTRAS["keypoints"]] = cut.keypoints
+        extras = {name: getattr(cut, meaning) for meaning, name in CUT_EXTRAS.items()}
+        named |= {name: tensor for name, tensor in extras.items() if tensor is not None}
         return {name: np.ascontiguousarray(tensor.float().cpu().numpy()) for name, tensor in named.items()}

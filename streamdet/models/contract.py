@@ -120,3 +120,6 @@ class RegionModel(Learnable):
     @abstractmethod
     def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Named, weighted terms; their sum is what training minimises."""
+
+
+AnyDetector = DetectionModel | RegionModel

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streamdet.errors import DataError
 from streamdet.models.catalogue import ModelOptions, build_model
-from streamdet.models.contract import DetectionModel
+from streamdet.models.contract import AnyDetector
 
 SCHEMA = "streamdet.weights/1"
 WEIGHTS = "best.pt"  # its name in a run's folder
@@ -24,7 +24,7 @@ WEIGHTS = "best.pt"  # its name in a run's folder
 class Trained:
     """A model that has learnt, and what must be known to use it."""
 
-    model: DetectionModel
+    model: AnyDetector
     options: ModelOptions
     classes: tuple[str, ...]
     size: tuple[int, int]  # width, height that it was trained and scored at

@@ -85,3 +85,16 @@ def content_name(rgb: Rgb, proposer: Proposer) -> str:
     digest = hashlib.blake2b(method.encode(), digest_size=20)
     digest.update(np.ascontiguousarray(rgb).data)
     return digest.hexdigest()
+
+
+class Kept:
+    """A Proposer that remembers: what it found once in a picture is read from the folder the next time."""
+
+    def __init__(self, proposer: Proposer, folder: Path | None = None) -> None:
+        """`folder` is the user's cache unless named; where none can be written, nothing is kept."""
+        self.name, self.options = proposer.name, proposer.options
+        self._proposer = proposer
+        self._folder = folder if folder is not None else writable_folder("proposals")
+
+    def __call__(self, rgb: Rgb) -> Proposals:
+        return self._proposer(rgb) if self._folder is None else kept(rgb, self._proposer, self._folder)

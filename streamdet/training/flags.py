@@ -20,6 +20,8 @@ _OPTIMISERS: Mapping[str, Mapping[str, Any]] = {
     "yolo": {"kind": "muon", "rate": 4e-3, "weight_decay": 0.05, "momentum": 0.95, "vector_rate_ratio": 5.0},
     "retinanet": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "faster_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+    "fast_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+    "rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "ssd": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "yolo_v1": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
 }

@@ -10,7 +10,7 @@ from learning import scores
 from rendered import CLASSES, shapes
 from torch import nn
 
-from streamdet.models.box_head import BoxHead, BoxHeadOptions
+from streamdet.models.box_head import BoxHead, BoxHeadOptions, LearningRegions, candidates
 from streamdet.models.contract import Cut, Targets
 from streamdet.models.fast_rcnn import FastRcnn, FastRcnnOptions
 from streamdet.models.faster_rcnn import FasterRcnn, FasterRcnnOptions
@@ -98,7 +98,7 @@ def test_easy_background_learns_nothing_where_it_is_asked_for():
     targets = Targets(objects, torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.bool))
     proposals = Proposals(regions, torch.ones(1, 3, dtype=torch.bool))
     for least, expected in ((0.0, [0, -1, -1, 0]), (0.1, [0, -1, -2, 0])):
-        _, found = head(background_from=least)._candidates(proposals, targets)
+        _, found = candidates(proposals, targets, LearningRegions(background_from=least))
         assert expected == found[0].tolist()
 
 
