@@ -199,6 +199,9 @@ FORMATS: tuple[PlateFormat, ...] = (
 )
 
 
+KNOWN_COUNTRIES = tuple(sorted({entry.country for entry in FORMATS} - {"XX"}))
+
+
 def plate_format(key: str) -> PlateFormat:
     """The format of that key, such as `DE/car`; KeyError where there is none."""
     return {entry.key: entry for entry in FORMATS}[key]

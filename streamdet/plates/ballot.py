@@ -20,6 +20,10 @@ _CONFUSED = 0.06  # so much of it goes to a character that looks just the same, 
 _MISSED, _INVENTED = 0.06, 0.03  # how often a look has no such character, or one that is not there
 _INDEPENDENT = 6.0  # so many looks' worth of evidence at most: the next frame repeats the errors of the last
 _MOST = 24  # columns; the ones with the least evidence go
+# Many countries draw the letter and the digit of such a pair with one stamp. Then every look errs in the same way,
+# and however many agree, they say no more than one: what may stand there settles it.
+_ONE_STAMP = ("0O", "1I")
+_STAMPED = 0.3  # how often a plate is such a one
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Ballot:
         letters = len(self._alphabet)
         text = "".join(self._alphabet[k] for k in best if k < letters)
         score = float(np.exp(log_belief.max(axis=1).sum()))
-        fitting = None if self._grammar is None else self._grammar.best(log_belief)
+        fitting = None if self._grammar is None else self._grammar.best(_with_twins(log_belief, self._alphabet))
         if fitting is None:
             return Verdict(text, score if text else 0.0)
         # Everything that the grammar allows shares what it weighs more than a free text does.
@@ -104,6 +108,17 @@ class Ballot:
         return Verdict(
             fitting.text, float(np.exp(fitting.evidence)) if fitting.text == text else fitting.share, fitting.key
         )
+
+
+def _with_twins(log_belief: Floats, alphabet: str) -> Floats:
+    """Columns [m, A + 1] in which a character speaks for its twin, too."""
+    twins = [sorted(map(alphabet.index, pair)) for pair in _ONE_STAMP if set(pair) <= set(alphabet)]
+    found = log_belief.copy()
+    for one, other in twins:
+        either = np.logaddexp(log_belief[:, one], log_belief[:, other]) + np.log(_STAMPED)
+        for column in (one, other):
+            found[:, column] = np.maximum(log_belief[:, column], either)
+    return found
 
 
 @cache

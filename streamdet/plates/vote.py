@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamdet.errors import MissingExtra
 from streamdet.frames import PlateText, Readings, TextState
+from streamdet.plate_formats import KNOWN_COUNTRIES
 from streamdet.plates.ballot import Ballot, Verdict
 from streamdet.plates.grammar import Grammar
 from streamdet.plates.privacy import Veil
@@ -45,9 +46,12 @@ class VoteOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     countries: Annotated[
-        tuple[str, ...],
-        Field(description="Whose plates are likely, such as [RO, DE]: settles O or 0, I or 1. Others are still read."),
-    ] = ()
+        tuple[str, ...] | Literal["all"],
+        Field(
+            description="Whose plates are likely, such as [RO, DE], or all that are known: settles O or 0, I or 1. "
+            "Others are still read; [] reads all of them freely."
+        ),
+    ] = "all"
     min_height_px: Annotated[
         float,
         Field(ge=4, description="Plates lower than this are not read; of short, high ones: lower than 1.7 of it."),
@@ -119,7 +123,8 @@ class Voting:
         self._count = count
         self._observe_height = observe_height
         self._observe_agreement = observe_agreement
-        self._grammar = Grammar(options.countries, alphabet) if options.countries else None
+        countries = KNOWN_COUNTRIES if options.countries == "all" else options.countries
+        self._grammar = Grammar(countries, alphabet) if countries else None
         self._watch = WatchList(()) if options.watch is None else read_watch_list(options.watch, options.watch_within)
         self._visits: dict[int, Visit] = {}
         self._memory: dict[str, _Remembered] = {}
