@@ -26,6 +26,11 @@ def print_scores(label: str, scores: DetectionScores) -> None:
     figures = (scores.map50_95, scores.map50, scores.map75, *scores.by_size.values())
     whole.add_row(*(_share(value) for value in (*figures, scores.voc_11_point, scores.voc_area)))
     say(whole)
+    if scores.masks is not None:
+        masks = scores.masks
+        table = Table(*(f"mask {column}" for column in ("mAP50-95", "mAP50", "mAP75", *masks.by_size)), box=None)
+        table.add_row(*(_share(value) for value in masks.figures().values()))
+        say(table)
     table = Table("class", box=None, padding=(0, 2, 0, 0))
     for column in ("objects", "AP50-95", "AP50", "11-point", "area", "precision", "recall", "F1"):
         table.add_column(column, justify="right")

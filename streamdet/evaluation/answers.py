@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamdet.datasets.pictures import Rgb
-from streamdet.datasets.samples import DataSet, Objects
+from streamdet.datasets.samples import DataSet, Objects, Sample
 from streamdet.errors import ConfigError
 from streamdet.frames import Detections
+from streamdet.masks import Runs, runs_pasted
 
 # A picture [H, W, 3], red first → everything found in it, however unsure, best first, in its pixels.
 Predictor = Callable[[Rgb], Detections]
@@ -26,6 +27,7 @@ class Answer:
     size: tuple[int, int]  # width, height
     truth: Objects
     found: Detections
+    found_masks: tuple[Runs, ...] | None = None  # of what was found, pixels of the picture; of a detector with masks
 
 
 def ask(predictor: Predictor, data_set: DataSet, progress: Progress | None = None) -> tuple[Answer, ...]:
@@ -36,12 +38,20 @@ def ask(predictor: Predictor, data_set: DataSet, progress: Progress | None = Non
         sample = data_set.read(index)
         found = _in_classes_of(data_set, predictor(sample.rgb))
         height, width = sample.rgb.shape[:2]
-        answers.append(Answer(sample.key, (width, height), sample.objects, found))
+        answers.append(_answer(sample, (width, height), found))
         if progress is not None:
             progress(index + 1, total)
     if not answers:
         raise ConfigError("the data set has no pictures", where=data_set.name)
     return tuple(answers)
+
+
+def _answer(sample: Sample, size: tuple[int, int], found: Detections) -> Answer:
+    """Masks are kept as runs: they are small, and answers to many pictures are held together."""
+    if found.masks is None:
+        return Answer(sample.key, size, sample.objects, found)
+    runs = tuple(runs_pasted(mask, xyxy, size) for mask, xyxy in zip(found.masks, found.xyxy.tolist(), strict=True))
+    return Answer(sample.key, size, sample.objects, replace(found, masks=None), runs)
 
 
 def _in_classes_of(data_set: DataSet, found: Detections) -> Detections:

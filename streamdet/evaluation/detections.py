@@ -13,7 +13,7 @@ import numpy.typing as npt
 from streamdet.datasets.samples import DataSet
 from streamdet.evaluation.answers import Answer, Predictor, Progress, ask
 from streamdet.evaluation.average_precision import Curve, Threshold, best_threshold, curve
-from streamdet.evaluation.coco import coco_scores
+from streamdet.evaluation.coco import CocoScores, coco_mask_scores, coco_scores
 from streamdet.evaluation.confusion import Counts, confusion_matrix
 from streamdet.evaluation.matching import FALSE, Matches, match
 from streamdet.evaluation.voc import voc_scores
@@ -68,6 +68,7 @@ class DetectionScores:
     curves: tuple[Curve, ...] = field(repr=False)  # per class at an overlap of one half, then all together
     per_picture: tuple[PictureScores, ...] = field(repr=False)
     answers: tuple[Answer, ...] = field(repr=False)
+    masks: CocoScores | None = None  # of a detector that gives masks, where masks are known
 
     def worst(self, count: int) -> tuple[PictureScores, ...]:
         """The pictures that it does worst on, the worst first."""
@@ -88,6 +89,7 @@ class DetectionScores:
             "voc_area": self.voc_area,
             "best_f1": self.best.f1,
             "best_score": self.best.score,
+            **(self.masks.figures("mask_") if self.masks else {}),
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -152,6 +154,7 @@ def score_answers(
         curves=curves,
         per_picture=tuple(pictures),
         answers=tuple(answers),
+        masks=coco_mask_scores(answers, classes),
     )
 
 

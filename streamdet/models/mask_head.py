@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from streamdet.models import losses
 from streamdet.models.backbones import Pyramid
+from streamdet.models.box_head import LearningRegions, draw
 from streamdet.models.contract import Cut, Targets
-from streamdet.models.matcher import NEUTRAL, match, rows_of
+from streamdet.models.matcher import rows_of
 from streamdet.models.proposals import Proposals
 from streamdet.models.resnet import norm
 from streamdet.models.roi_align import level_of, roi_align
-from streamdet.models.sampler import gather_chosen, sample
 
 _FROM = 0.5  # share of a cell from which it belongs to the object
 
 
-class MaskHeadOptions(BaseModel):
+class MaskHeadOptions(LearningRegions):
     """How masks are made and learnt."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pool: int = Field(14, ge=1, description="A region is read as so many cells; its mask is twice as fine.")
     canonical_px: float = Field(
@@ -29,8 +27,8 @@ class MaskHeadOptions(BaseModel):
     )
     convs: int = Field(2, ge=1, description="Convolutions over the cells of a region; 4 in the paper.")
     channels: int = Field(64, ge=8, description="Their channels; 256 in the paper.")
-    object_from: float = Field(0.5, gt=0, le=1, description="A region that overlaps as much learns the object's mask.")
     samples: int = Field(16, ge=1, description="Regions of a picture that learn in one step, at most.")
+    positive_share: float = Field(1.0, gt=0, le=1, description="All of them lie on objects: only those have masks.")
 
 
 class MaskHead(nn.Module):
@@ -74,10 +72,8 @@ class MaskHead(nn.Module):
     def losses(self, pyramid: Pyramid, proposals: Proposals, targets: Targets) -> dict[str, Tensor]:
         """Cell by cell, over some of each picture's regions that lie on objects; only the object's class learns."""
         assert targets.masks is not None
-        xyxy, found = self._candidates(proposals, targets)
-        positive, _ = sample(found, self.options.samples, 1.0)
-        rows, learns = gather_chosen(positive, self.options.samples)  # [B, S]
-        xyxy, found = xyxy.gather(1, rows[..., None].expand(-1, -1, 4)), found.gather(1, rows)
+        xyxy, found, held = draw(proposals, targets, self.options)
+        learns = held & (found >= 0)
         chosen = learns.clone()
         chosen.view(-1)[0] = True  # never none at all: a normalisation needs something to see
         picture, place = chosen.nonzero(as_tuple=True)
@@ -89,14 +85,6 @@ class MaskHead(nn.Module):
         each = losses.soft_cross_entropy(own, wanted).mean(dim=(1, 2)) * learns[picture, place]
         count = losses.mean_over_ranks(learns.sum().float()).clamp(min=1.0)
         return {"mask": each.sum() / count}
-
-    def _candidates(self, proposals: Proposals, targets: Targets) -> tuple[Tensor, Tensor]:
-        """Proposals and objects, [B, R + M, 4], and whom each learns, [B, R + M]."""
-        real = (targets.class_id >= 0) & ~targets.ignored
-        xyxy = torch.cat([proposals.xyxy, targets.xyxy.to(proposals.xyxy.dtype)], dim=1)
-        limit = self.options.object_from
-        held = torch.cat([proposals.held, real], dim=1)
-        return xyxy, match(xyxy, targets, limit, limit).masked_fill(~held, NEUTRAL)
 
 
 def masks_in(masks: Tensor, xyxy: Tensor, size: int) -> Tensor:

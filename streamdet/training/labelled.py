@@ -51,6 +51,18 @@ def open_all(options: DataOptions) -> DataSets:
     return DataSets(train, valid, test)
 
 
+def refuse_without_outlines(data: DataSets) -> None:
+    """What learns masks needs some, and needs some to be judged by."""
+    for data_set in data.named().values():
+        if not any(entry.objects.polygons is not None for entry in data_set.entries):
+            raise DataError(
+                "the labels hold no outlines",
+                where=data_set.name,
+                expected="masks or polygons beside the boxes: `segmentation`, as COCO writes them",
+                hint="a detector learns from boxes alone",
+            )
+
+
 def held_out(data_set: DataSet, share: float) -> tuple[DataSet, DataSet]:
     """A data set without splits → one to learn from and one to judge by; the same ones every time.
 
