@@ -56,19 +56,27 @@ def export(
     from rich.markup import escape
 
     from streamdet.errors import ModelRefused
+    from streamdet.export.regions import is_region_run
     from streamdet.export.run import export_run
+    from streamdet.models.classic.saved import MODEL
     from streamdet.models.reader_weights import is_reader
     from streamdet.models.weights import WEIGHTS
 
-    if not (run / WEIGHTS if run.is_dir() else run).exists():
+    if not any((run / file).exists() for file in (WEIGHTS, MODEL)) and not run.is_file():
         raise DataError(
             "there are no weights",
             where=run,
             expected=f"the folder of a training, or its {WEIGHTS}",
             hint="a training writes them when it is first scored, after a tenth of its steps",
         )
+    if (run / MODEL).exists():
+        _export_classic(run, name, precision, shelf, licence, score, force=force)
+        return
     if is_reader(run):
         _export_reader(run, name, precision, shelf, licence, force=force)
+        return
+    if is_region_run(run):
+        _export_regions(run, name, precision, shelf, _labelled(run, data, score_on), score, licence, force=force)
         return
     done = export_run(
         run,
@@ -93,6 +101,46 @@ def export(
     say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
     if refused:
         raise typer.Exit(1)
+
+
+def _export_classic(
+    run: Path, name: str, precision: str, shelf: Path, licence: str, score: float | None, *, force: bool
+) -> None:
+    from rich.markup import escape
+
+    from streamdet.export.classic import export_classic
+
+    if precision != "fp32":
+        raise ConfigError("what is no network has one precision", expected="--precision fp32", got=precision)
+    suite = export_classic(run, name, shelf=shelf, score=score, licence=licence, replace_existing=force)
+    say(f"[green]{name}[/]: {' then '.join(suite.manifest.steps)}, runs without torch")
+    say(f"{escape(str(suite.folder))}\nnext: streamdet run --engine {escape(name)} --source …")
+
+
+def _export_regions(
+    run: Path,
+    name: str,
+    precision: str,
+    shelf: Path,
+    data: RunData,
+    score: float | None,
+    licence: str,
+    *,
+    force: bool,
+) -> None:
+    from rich.markup import escape
+
+    from streamdet.export.regions import export_region_run
+
+    if precision != "fp32":
+        raise ConfigError("a network of regions is exported in single precision", expected="fp32", got=precision)
+    done = export_region_run(
+        run, name, shelf=shelf, score_on=data.score_on, score=score, licence=licence, replace_existing=force
+    )
+    say(f"[green]{name}[/]: regions, then a network; onnx-cpu against torch: {done.parity}")
+    if done.scores is not None:
+        say(f"{escape(done.scores.data)}: mAP50 {done.scores.map50:.4f}, mAP50-95 {done.scores.map50_95:.4f}")
+    say(f"{escape(str(done.suite.folder))}\nnext: streamdet run --engine {escape(name)} --source …")
 
 
 def _export_reader(run: Path, name: str, precision: str, shelf: Path, licence: str, *, force: bool) -> None:

@@ -15,11 +15,16 @@ from streamdet.errors import ConfigError, MissingExtra, StreamdetError
 
 if TYPE_CHECKING:
     from streamdet.config.strict_yaml import Document
+    from streamdet.training.classic import ClassicTrainOptions
     from streamdet.training.course import Outcome
     from streamdet.training.options import LearningOptions
     from streamdet.training.run_folder import RunFolder
 
+    Options = LearningOptions | ClassicTrainOptions
+
 _RUNS = Path("runs")
+_READER = "plate_reader"
+_CLASSIC = ("hog_windows", "deformable_parts")
 
 
 def train(
@@ -97,7 +102,7 @@ def _need_torch() -> None:
         raise MissingExtra("torch", "train", "training") from error
 
 
-def _read(config: Path | None, flags: dict[str, Any]) -> LearningOptions:
+def _read(config: Path | None, flags: dict[str, Any]) -> Options:
     """A file's options with the flags on top; without a file, defaults that suit the model."""
     from streamdet.config.strict_yaml import Document, load
     from streamdet.config.validation import validated
@@ -107,8 +112,11 @@ def _read(config: Path | None, flags: dict[str, Any]) -> LearningOptions:
     if config is not None and config.is_dir():
         raise ConfigError("a folder is no CONFIG", where=config, hint=f"streamdet train --data {config}")
     document = load(config) if config is not None else Document(Path("the flags"), {}, {}, [])
-    if _is_reader(document.values):
+    family = _family(document.values)
+    if family == _READER:
         return _read_reader(document, flags)
+    if family in _CLASSIC:
+        return _read_classic(document, flags)
     if config is None and "data" not in flags:
         raise ConfigError(
             "there is nothing to learn from",
@@ -120,7 +128,7 @@ def _read(config: Path | None, flags: dict[str, Any]) -> LearningOptions:
     return validated(TrainOptions, with_flags(document.values, flags), document)
 
 
-def _options_of(folder: RunFolder) -> LearningOptions:
+def _options_of(folder: RunFolder) -> Options:
     """Those that a run was begun with, by this version or one before it."""
     from dataclasses import replace
 
@@ -132,14 +140,14 @@ def _options_of(folder: RunFolder) -> LearningOptions:
             "there is no training to resume", where=folder.path, expected="a run's folder, with its config.yaml"
         )
     document = load(folder.config)
-    if _is_reader(document.values):
+    if _family(document.values) == _READER:
         return _read_reader(replace(document, values=as_it_is_now(document.values)), {})
     return _read(folder.config, {})
 
 
-def _is_reader(values: Any) -> bool:
+def _family(values: Any) -> str | None:
     model = values.get("model") if isinstance(values, dict) else None
-    return isinstance(model, dict) and model.get("family") == "plate_reader"
+    return model.get("family") if isinstance(model, dict) else None
 
 
 def _read_reader(document: Document, flags: dict[str, Any]) -> LearningOptions:
@@ -151,7 +159,16 @@ def _read_reader(document: Document, flags: dict[str, Any]) -> LearningOptions:
     return validated(ReaderTrainOptions, for_reader(document.values, flags), document)
 
 
-def _free_folder(config: Path | None, options: LearningOptions) -> Path:
+def _read_classic(document: Document, flags: dict[str, Any]) -> ClassicTrainOptions:
+    """The options of a detector from before networks, which takes few flags."""
+    from streamdet.config.validation import validated
+    from streamdet.training.classic import ClassicTrainOptions
+    from streamdet.training.flags import for_classic
+
+    return validated(ClassicTrainOptions, for_classic(document.values, flags), document)
+
+
+def _free_folder(config: Path | None, options: Options) -> Path:
     """runs/NAME, or runs/NAME-2 and so on."""
     from streamdet.training.options import TrainOptions
 
@@ -167,7 +184,7 @@ def _free_folder(config: Path | None, options: LearningOptions) -> Path:
     return folder
 
 
-def _begin(folder: RunFolder, options: LearningOptions) -> None:
+def _begin(folder: RunFolder, options: Options) -> None:
     if _writes():
         folder.begin(options.model_dump(mode="json", exclude_none=True))
 
@@ -179,7 +196,7 @@ def _writes() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _first_try(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:
+def _first_try(options: Options, folder: RunFolder, *, quiet: bool) -> int:
     """One that is refused before it learns anything leaves no folder behind."""
     try:
         return _train(options, folder, quiet=quiet)
@@ -189,7 +206,8 @@ def _first_try(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> i
         raise
 
 
-def _train(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:
+def _train(options: Options, folder: RunFolder, *, quiet: bool) -> int:
+    from streamdet.training.classic import ClassicTrainOptions, run_classic_training
     from streamdet.training.options import TrainOptions
     from streamdet.training.reading import ReaderTrainOptions, run_reader_training
     from streamdet.training.reporting import Reporter
@@ -201,7 +219,9 @@ def _train(options: LearningOptions, folder: RunFolder, *, quiet: bool) -> int:
         with Reporter(folder.log, quiet=quiet) as reporter:
             told: dict[str, Any] = {"command": _command(), "stop": lambda: bool(asked)}
             outcome: Outcome[Any]
-            if isinstance(options, ReaderTrainOptions):
+            if isinstance(options, ClassicTrainOptions):
+                outcome = run_classic_training(options, folder, reporter, **told)
+            elif isinstance(options, ReaderTrainOptions):
                 outcome = run_reader_training(options, folder, reporter, **told)
             else:
                 assert isinstance(options, TrainOptions)

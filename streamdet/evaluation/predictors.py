@@ -18,6 +18,7 @@ from streamdet.infer.shelf import Engine, Suite
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, Arrays, Tail
 from streamdet.manifest import EngineInput, Fit, Nms
 from streamdet.masks import recut
+from streamdet.models.classic.saved import MODEL, load_classic
 from streamdet.proposals.catalogue import open_proposer
 from streamdet.proposals.contract import Proposer
 from streamdet.proposals.on_input import regions_on
@@ -41,6 +42,8 @@ class Scorable(Protocol):
 def open_predictor(name: str, backend: str = "auto", precision: str | None = None) -> Scorable:
     """An engine by name or folder, or the weights of a training by the run's folder or their file."""
     path = Path(name).expanduser()
+    if (path / MODEL).exists() and not (path / "manifest.json").exists():
+        return load_classic(path / MODEL)
     if path.suffix != ".pt" and not (path.is_dir() and list(path.glob("*.pt"))):
         return EnginePredictor(name, backend, precision)
     if backend != "auto" or precision is not None:

@@ -44,13 +44,23 @@ class Setup:
         return self.files[name]
 
 
-def _hog_windows(setup: Setup) -> Program:
-    from streamdet.models.classic.window_detector import WindowDetector
+def _classic(setup: Setup) -> Program:
+    from streamdet.models.classic.saved import MODEL, load_classic
 
-    return WindowDetector.load(setup.file("model.npz"))
+    return load_classic(setup.file(MODEL))
 
 
-PROGRAMS: Mapping[str, Callable[[Setup], Program]] = {"hog_windows": _hog_windows}
+def _regions(setup: Setup) -> Program:
+    from streamdet.suites.regions import RegionDetector
+
+    return RegionDetector(setup)
+
+
+PROGRAMS: Mapping[str, Callable[[Setup], Program]] = {
+    "hog_windows": _classic,
+    "deformable_parts": _classic,
+    "regions": _regions,
+}
 
 
 def open_program(setup: Setup) -> Program:

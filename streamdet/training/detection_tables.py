@@ -20,6 +20,20 @@ _FIGURES = {
 def tables_of(scores: DetectionScores) -> list[str]:
     """Lines of Markdown: all classes, each class, and the pictures that were drawn beside the card."""
     return [
+        *numbers_of(scores),
+        "",
+        "![losses](plots/losses.png) ![scores](plots/scores.png)",
+        "![precision over recall](plots/precision_recall.png) ![confusion](plots/confusion.png)",
+        "",
+        "The pictures that it does worst on; objects green, detections red:",
+        "",
+        "![worst](plots/worst.jpg)",
+    ]
+
+
+def numbers_of(scores: DetectionScores) -> list[str]:
+    """Lines of Markdown: the figures of all classes together, and of each."""
+    return [
         "| | |",
         "|---|---:|",
         *(f"| {title} | {_share(scores.figures()[name])} |" for name, title in _FIGURES.items()),
@@ -32,13 +46,6 @@ def tables_of(scores: DetectionScores) -> list[str]:
             f"| {_share(one.precision)} | {_share(one.recall)} |"
             for one in scores.per_class
         ),
-        "",
-        "![losses](plots/losses.png) ![scores](plots/scores.png)",
-        "![precision over recall](plots/precision_recall.png) ![confusion](plots/confusion.png)",
-        "",
-        "The pictures that it does worst on; objects green, detections red:",
-        "",
-        "![worst](plots/worst.jpg)",
     ]
 
 

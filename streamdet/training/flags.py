@@ -20,6 +20,7 @@ _OPTIMISERS: Mapping[str, Mapping[str, Any]] = {
     "yolo": {"kind": "muon", "rate": 4e-3, "weight_decay": 0.05, "momentum": 0.95, "vector_rate_ratio": 5.0},
     "retinanet": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "faster_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+    "mask_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "fast_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "ssd": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
@@ -63,6 +64,25 @@ def for_reader(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     if "max_pictures" in flags:
         merged |= {"pictures": flags["max_pictures"]}
         merged.pop("epochs", None)
+    return merged
+
+
+def for_classic(values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The file of a detector from before networks with the flags that mean something to it."""
+    foreign = sorted(set(flags) - {"data", "seed", "skip_bad"})
+    if foreign:
+        raise ConfigError(
+            "a detector from before networks has no such option",
+            expected="--data, --seed, --skip-bad",
+            got=", ".join(f"--{name.replace('_', '-')}" for name in foreign),
+        )
+    merged = dict(values)
+    if "data" in flags:
+        merged["data"] = parts_of(flags["data"])
+    if flags.get("skip_bad") and isinstance(merged.get("data"), Mapping):
+        merged["data"] = {**merged["data"], "skip_bad": True}
+    if "seed" in flags:
+        merged["seed"] = flags["seed"]
     return merged
 
 

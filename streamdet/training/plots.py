@@ -29,8 +29,13 @@ _TRUTH, _FOUND = (40, 200, 60), (230, 60, 40)
 
 def draw_plots(folder: RunFolder, scores: DetectionScores, data_set: DataSet) -> list[Path]:
     """Everything that can be drawn of a finished training, into plots/."""
+    return [*draw_curves(folder, "mAP", ["map50_95", "map50"]), *draw_answers(folder, scores, data_set)]
+
+
+def draw_answers(folder: RunFolder, scores: DetectionScores, data_set: DataSet) -> list[Path]:
+    """What it answers in the end: precision over recall, confusion, the best and the worst pictures."""
+    folder.plots.mkdir(exist_ok=True)
     drawn = [
-        *draw_curves(folder, "mAP", ["map50_95", "map50"]),
         _figure(folder.plots / "precision_recall.png", lambda axes: _precision_recall(axes, scores)),
         _figure(folder.plots / "confusion.png", lambda axes: _confusion(axes, scores)),
     ]

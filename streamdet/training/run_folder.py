@@ -4,7 +4,7 @@ run/
 ├── config.yaml     the options, all of them
 ├── commands.txt    what was typed: how it was begun, and how it was resumed
 ├── last.pt         the checkpoint
-├── best.pt         the weights that scored best
+├── best.pt         the weights that scored best (model.npz: of a detector from before networks, which has no more)
 ├── metrics.csv     losses, rates and scores by step
 ├── log.txt         what was said
 ├── tensorboard/    the same for TensorBoard
@@ -26,6 +26,7 @@ from typing import Any, TextIO
 import yaml
 
 from streamdet.errors import ConfigError
+from streamdet.models.classic.saved import MODEL
 from streamdet.models.weights import WEIGHTS, write_whole
 from streamdet.training.checkpoint import CHECKPOINT
 from streamdet.training.tensorboard import Board
@@ -44,6 +45,7 @@ class RunFolder:
         self._commands = path / "commands.txt"
         self.checkpoint = path / CHECKPOINT
         self.best = path / WEIGHTS
+        self.model = path / MODEL  # of a detector from before networks
         self.metrics = path / "metrics.csv"
         self.log = path / "log.txt"
         self.tensorboard = path / "tensorboard"
@@ -54,7 +56,7 @@ class RunFolder:
 
     def begin(self, options: Mapping[str, Any]) -> None:
         """Make the folder; ConfigError where it already holds a training."""
-        if self.checkpoint.exists():
+        if self.checkpoint.exists() or self.model.exists():
             raise ConfigError(
                 "there is already a training in this folder",
                 where=self.path,

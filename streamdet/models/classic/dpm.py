@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from streamdet.models.classic.linear_svm import Plane
 from streamdet.models.classic.window import Suppression, Window
 
 SPRING = 0.1  # what distances are multiplied with before they are learnt like any feature
-_LEAST_SQUARE = 0.01  # a spring never pushes
+_LEAST_SQUARE = 0.02  # a spring never pushes
 _LIMIT = 500  # candidates that suppression sees, of each component
 
 Place = TypeVar("Place", int, npt.NDArray[np.int64])
@@ -98,6 +98,7 @@ class PartsDetector:
     overlap: float = 0.3  # above which the weaker of two goes
     floor: float = -1.2  # lesser margins are not given
     label: str = "deformable parts"
+    family: ClassVar[str] = "deformable_parts"
 
     def __post_init__(self) -> None:
         self._suppression = Suppression(self.name, self.overlap, 2 * _LIMIT)
@@ -199,6 +200,7 @@ class PartsDetector:
         """Write all that it has learnt, as an .npz file."""
         options = self.components[0].window.hog
         held: dict[str, npt.ArrayLike] = {
+            "family": self.family,
             "name": self.name,
             "hog": (options.cell_px, options.block_cells, options.bins),
             "search": (self.per_octave, self.enlarge, self.overlap, self.floor),

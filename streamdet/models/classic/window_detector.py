@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,7 @@ class WindowDetector:
     overlap: float = 0.3  # above which the weaker of two windows goes
     floor: float = -1.0  # windows with a lesser margin are not given
     label: str = "HOG and linear SVM"
+    family: ClassVar[str] = "hog_windows"
 
     def __post_init__(self) -> None:
         self._suppression = Suppression(self.name, self.overlap, _LIMIT)
@@ -87,6 +89,7 @@ class WindowDetector:
         """Write all that it has learnt, as an .npz file."""
         np.savez(
             path,
+            family=self.family,
             name=self.name,
             cells=self.window.cells,
             margin_cells=self.window.margin_cells,
