@@ -15,6 +15,7 @@ from streamdet.errors import DataError
 Mask = npt.NDArray[np.uint8]  # [height, width], 0 or 1
 Soft = npt.NDArray[np.float32]  # [h, w], 0..1, over a box
 
+UNKNOWN = 255  # of a map of labels: neither learnt nor counted
 INSIDE = 0.5  # from here on a soft mask says that a place belongs to the object
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.datasets.samples import Objects
-from streamdet.masks import Mask
+from streamdet.masks import UNKNOWN, Mask
 
-UNKNOWN = 255  # of a map of labels: neither learnt nor counted
 _FINER = 5  # points per pixel and direction where a mask is drawn
 
 

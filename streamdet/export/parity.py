@@ -20,6 +20,7 @@ from streamdet.manifest import Nms
 from streamdet.models.contract import DetectionModel
 
 TOLERANCE = Tolerance(box_px=0.1, score=1e-3, margin=2e-3)
+_EXTRAS = {"keypoints": TOLERANCE.box_px, "masks": 0.02}  # how far off they may be
 _RUNTIMES = ("onnx-cpu", "openvino")
 _TAILS: tuple[TailPlace, ...] = ("kernel", "graph")
 
@@ -58,8 +59,8 @@ def _candidates(model: DetectionModel, picture: Any) -> Candidates:
     """What torch proposes for one picture, u8 [3, H, W]."""
     with torch.no_grad():
         cut = model(torch.from_numpy(picture[None]).float() / 255)
-    points = None if cut.keypoints is None else cut.keypoints[0].numpy()
-    return Candidates(cut.xyxy[0].numpy(), cut.scores[0].numpy(), points)
+    points, masks = (None if extra is None else extra[0].numpy() for extra in (cut.keypoints, cut.masks))
+    return Candidates(cut.xyxy[0].numpy(), cut.scores[0].numpy(), points, masks)
 
 
 def _run(engine: Engine, runtime: str, tail: TailPlace, pictures: Pixels) -> list[dict[str, Any]]:
@@ -82,21 +83,25 @@ def _run(engine: Engine, runtime: str, tail: TailPlace, pictures: Pixels) -> lis
 def _compare(expected: Candidates, arrays: Mapping[str, Any], nms: Nms, score: float) -> Agreement:
     found = found_in(arrays, 0)
     outcome = agreement(expected, found.above(score), nms, TOLERANCE, above=score)
-    if expected.keypoints is not None:
-        _same_keypoints(expected, found.xyxy[found.score > score], arrays["keypoints"][0])
+    shown = found.xyxy[found.score > score]
+    for meaning, limit in _EXTRAS.items():
+        wanted = getattr(expected, meaning)
+        if wanted is not None:
+            _same_extra(meaning, limit, expected.xyxy, wanted, shown, arrays[meaning][0])
     return outcome
 
 
-def _same_keypoints(expected: Candidates, xyxy: Any, keypoints: Any) -> None:
-    """Points follow their boxes: those of each detection are the points of the candidate in its place."""
-    for box, points in zip(xyxy, keypoints, strict=False):
-        apart = np.abs(expected.xyxy - box).max(axis=1)
+def _same_extra(meaning: str, limit: float, every_xyxy: Any, every: Any, xyxy: Any, extras: Any) -> None:
+    """Points and masks follow their boxes: those of each detection are the ones of the candidate in its place."""
+    for box, extra in zip(xyxy, extras, strict=False):
+        apart = np.abs(every_xyxy - box).max(axis=1)
         near = np.flatnonzero(apart <= TOLERANCE.box_px)
-        assert expected.keypoints is not None
-        off = np.abs(expected.keypoints[near] - points).max(axis=(1, 2), initial=0.0)
-        if not (off <= TOLERANCE.box_px).any():
+        off = np.abs(every[near] - extra).max(axis=(1, 2), initial=0.0)
+        if not (off <= limit).any():
             raise ModelRefused(
-                "the engine's keypoints are not those of the torch model", got=f"{off.min(initial=np.inf):.3g} px"
+                f"the engine's {meaning} are not those of the torch model",
+                expected=f"off by at most {limit}",
+                got=f"{off.min(initial=np.inf):.3g}",
             )
 
 

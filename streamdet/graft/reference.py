@@ -30,6 +30,7 @@ class Candidates:
     xyxy: Floats  # [N, 4] in input pixels
     scores: Floats  # [N, C]
     keypoints: Floats | None = None  # [N, P, 3]
+    masks: Floats | None = None  # [N, h, w], relative to the box
 
     def best(self) -> tuple[Floats, npt.NDArray[np.int32]]:
         """Score and class of every candidate, [N] each."""
@@ -40,7 +41,8 @@ class Candidates:
         """Only those whose best class scores higher."""
         rows = self.best()[0] > score
         points = None if self.keypoints is None else self.keypoints[rows]
-        return Candidates(self.xyxy[rows], self.scores[rows], points)
+        masks = None if self.masks is None else self.masks[rows]
+        return Candidates(self.xyxy[rows], self.scores[rows], points, masks)
 
 
 @dataclass(frozen=True)

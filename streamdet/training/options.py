@@ -124,11 +124,10 @@ class LearningOptions(_Section):
         return self.model_dump(mode="json", exclude={"workers", "threads", "checkpoint_s"}, exclude_defaults=True)
 
 
-class TrainOptions(LearningOptions):
-    """One training of a detector."""
+class PictureTrainOptions(LearningOptions):
+    """One training on labelled pictures, whatever is learnt of them."""
 
     data: DataOptions
-    model: Annotated[ModelOptions, Field(description="The network; `family` says which.")]
     pictures: Annotated[int | None, Field(ge=1, description="The budget: pictures seen, repeats counted.")] = None
     epochs: Annotated[float | None, Field(gt=0, description="The budget, as times that each picture is seen.")] = None
     at_least_steps: Annotated[
@@ -140,10 +139,6 @@ class TrainOptions(LearningOptions):
         Field(description="Width and height of the input, or one for both."),
     ] = (640, 640)
     augment: AugmentOptions = AugmentOptions()
-    rendered: Annotated[
-        RenderedPlates | None, Field(description="Plates drawn into pictures, to learn from besides the labelled ones.")
-    ] = None
-    evaluation: DetectionScoringOptions = DetectionScoringOptions()
     small_share: Annotated[Share, Field(description="Share of the steps at the beginning with small pictures.")] = 0.0
     small_ratio: Annotated[float, Field(gt=0, le=1, description="How small the pictures of the beginning are.")] = 0.5
     plain_share: Annotated[Share, Field(description="Share of the steps at the end without mosaic and mixup.")] = 0.15
@@ -179,3 +174,13 @@ class TrainOptions(LearningOptions):
         """The size of the beginning, in the network's strides."""
         width, height = (max(32, round(side * self.small_ratio / 32) * 32) for side in self.size)
         return width, height
+
+
+class TrainOptions(PictureTrainOptions):
+    """One training of a detector."""
+
+    model: Annotated[ModelOptions, Field(description="The network; `family` says which.")]
+    rendered: Annotated[
+        RenderedPlates | None, Field(description="Plates drawn into pictures, to learn from besides the labelled ones.")
+    ] = None
+    evaluation: DetectionScoringOptions = DetectionScoringOptions()

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdet.datasets.areas import UNKNOWN, labels_of, masks_of
+from streamdet.datasets.areas import labels_of, masks_of
 from streamdet.datasets.catalogue import open_data_set
 from streamdet.datasets.doctor.examine import examine
 from streamdet.datasets.rendered_characters import CharacterSetOptions, render_characters
 from streamdet.datasets.samples import Objects
-from streamdet.masks import mask_of
+from streamdet.masks import UNKNOWN, mask_of
 from streamdet.scenes.plate_characters import CharacterOptions, plate_characters
 
 SMALL = CharacterSetOptions(count=8, seed=3, valid_ratio=0.25, test_ratio=0.25)

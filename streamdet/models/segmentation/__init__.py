@@ -1,0 +1,1 @@
+"""What every place of a picture is, class by class: networks that label pixels."""
