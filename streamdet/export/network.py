@@ -7,36 +7,51 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from streamdet.errors import ConfigError, MissingExtra, ModelRefused
-from streamdet.graft.raw import outputs_of
+from streamdet.graft.probe import spread
+from streamdet.graft.raw import REGIONS, outputs_of
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
-from streamdet.models.contract import DetectionModel
+from streamdet.models.contract import AnyDetector, Cut, Learnable, RegionModel
 
 OPSET = 18  # the lowest that torch writes; the newest that TensorRT 10 reads is 22
 _INPUT = "pixels"
 _LARGEST_BATCH = 64  # told to the exporter only: nothing of it is baked
 
+Model = TypeVar("Model", bound=Learnable)
+
 
 class _Inference(nn.Module):
     """The cut as a plain tuple, without what the model does not have."""
 
-    def __init__(self, model: DetectionModel) -> None:
+    def __init__(self, model: AnyDetector) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        return tuple(tensor for tensor in self.model(pixels) if tensor is not None)
+        return _present(self.model(pixels))
 
 
-def onnx_of(model: DetectionModel, size: tuple[int, int]) -> Any:
+class _RegionInference(_Inference):
+    """The same of a model whose regions come from outside."""
+
+    def forward(self, pixels: Tensor, regions: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return _present(self.model(pixels, regions))
+
+
+def _present(cut: Cut) -> tuple[Tensor, ...]:
+    return tuple(tensor for tensor in cut if tensor is not None)
+
+
+def onnx_of(model: AnyDetector, size: tuple[int, int]) -> Any:
     """The model's `forward` as an onnx.ModelProto for pictures of one size in batches of any; the model is not touched.
 
-    float [B, 3, H, W] in 0..1 → sd_boxes, sd_scores, and sd_keypoints and sd_masks where the model has them.
+    float [B, 3, H, W] in 0..1 → sd_boxes, sd_scores, and sd_keypoints and sd_masks where the model has them. A model
+    whose regions come from outside has an input for them, f32 [B, R, 4].
     """
     refuse_size(model, size)
     try:
@@ -46,20 +61,22 @@ def onnx_of(model: DetectionModel, size: tuple[int, int]) -> Any:
     network = inference_copy(model)
     width, height = size
     # Two pictures: a batch of one would be taken for a constant.
-    example = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    example = {_INPUT: torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))}
+    if isinstance(network, RegionModel):
+        example[REGIONS] = torch.from_numpy(spread(2, network.regions, size))
     with torch.no_grad():
-        cut = network(example)
+        cut = network(*example.values())
     present = [CUT_BOXES, CUT_SCORES]
     present += [name for meaning, name in CUT_EXTRAS.items() if getattr(cut, meaning) is not None]
     batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
     try:
         with quiet():
             program = torch.onnx.export(
-                _Inference(network),
-                (example,),
+                (_RegionInference if isinstance(network, RegionModel) else _Inference)(network),
+                tuple(example.values()),
                 dynamo=True,
-                dynamic_shapes={"pixels": {0: batch}},
-                input_names=[_INPUT],
+                dynamic_shapes={name: {0: batch} for name in example},
+                input_names=list(example),
                 output_names=present,
                 opset_version=OPSET,
                 verbose=False,
@@ -74,17 +91,17 @@ def onnx_of(model: DetectionModel, size: tuple[int, int]) -> Any:
     return made
 
 
-def _refusal(model: DetectionModel, got: str) -> ModelRefused:
+def _refusal(model: AnyDetector, got: str) -> ModelRefused:
     what = f"{type(model).__name__} cannot be exported"
     return ModelRefused(what, expected="a forward without data-dependent shapes", got=got)
 
 
-def inference_copy(model: DetectionModel) -> DetectionModel:
+def inference_copy(model: Model) -> Model:
     """The same on the CPU, in float32 and evaluation mode, to be run without disturbing a training."""
     return copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval()
 
 
-def refuse_size(model: DetectionModel, size: tuple[int, int]) -> None:
+def refuse_size(model: AnyDetector, size: tuple[int, int]) -> None:
     """Raise where the network cannot see pictures of that size."""
     if any(side < model.stride or side % model.stride for side in size):
         raise ConfigError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamdet.datasets.samples import DataSet
-from streamdet.errors import ConfigError, ModelRefused
+from streamdet.errors import ConfigError, EngineMismatch, ModelRefused
 from streamdet.evaluation.accuracy import MOST_POINTS, AccuracyJudge, points_lost
 from streamdet.evaluation.answers import Progress
 from streamdet.evaluation.detections import DetectionScores, score_detections
@@ -24,7 +24,7 @@ from streamdet.graft.precisions import in_precision
 from streamdet.graft.shelving import card_of, refuse_name, swap_in
 from streamdet.infer.shelf import Engine, open_engine
 from streamdet.manifest import Nms, Precision, Provenance, dump_manifest
-from streamdet.models.contract import DetectionModel
+from streamdet.models.contract import DetectionModel, RegionModel
 from streamdet.models.weights import Trained, load_trained
 from streamdet.models.yolo import Yolo
 
@@ -117,16 +117,19 @@ def _export(
     score: float | None,
     licence: str,
 ) -> Exported:
+    model = trained.model
+    if isinstance(model, RegionModel):
+        raise EngineMismatch("regions of this network come from outside: it becomes a suite, not an engine", where=name)
     recipe = folder / CONFIG
     best = trained.scores.get("best_score", 0.25) if reference is None else reference.best.score
     learnt = trained.provenance.get("data", "")
     return export_model(
-        trained.model,
+        model,
         name=name,
         shelf=shelf,
         size=trained.size,
         classes=trained.classes,
-        keypoints=keypoint_names(trained.model),
+        keypoints=keypoint_names(model),
         pictures=data.score_on or data.calibrate_on,
         nms=Nms(iou=trained.nms_iou),
         score=round(min(max(best if score is None else score, 0.05), 0.95), 3) if score is None else score,

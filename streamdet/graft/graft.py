@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from streamdet.graft.families.contract import Family, Network
 from streamdet.graft.folding import fold
 from streamdet.graft.nms_graph import CutShape, write_nms
 from streamdet.graft.normalisation import Normalisation
-from streamdet.graft.raw import Face, all_nodes, channels_last, inputs_of, opset_of
+from streamdet.graft.raw import REGIONS, Face, all_nodes, channels_last, inputs_of, opset_of, regions_among
 from streamdet.graft.writer import NETWORK, GraphWriter
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
 from streamdet.manifest import Nms
@@ -45,13 +46,14 @@ def graft(
     """Build the engine; `raw` is left as it is.
 
     With `fixed_batch` the engine takes exactly so many pictures, otherwise any number: then the network itself must
-    accept any (`batching.free_batch`).
+    accept any (`batching.free_batch`). An input of the network for boxes from outside stays one of the graph's.
     """
     model = upgraded(raw)
     picture, *others = inputs_of(model)
     rename(model.graph, NETWORK)
     writer = GraphWriter(opset_of(model))
     _write_front(writer, picture, normalisation)
+    regions = regions_among(others)
     _bind_others(writer, others, network.size, fixed_batch or 1)
     front, writer.nodes = writer.nodes, []
     shape = family.write_cut(writer, network, classes)
@@ -64,7 +66,8 @@ def graft(
     )
     outputs = write_nms(writer, shape, built)
     width, height = network.size
-    graph = _assemble(model.graph, front, writer, shape, built, fixed_batch or "batch", (3, height, width))
+    asked = {INPUT: (np.uint8, (3, height, width))} | ({REGIONS: (np.float32, regions.shape[1:])} if regions else {})
+    graph = _assemble(model.graph, front, writer, shape, built, fixed_batch or "batch", asked)
     engine = fold(_model(graph, opset_of(model), model))
     engine.metadata_props.add(key="streamdet.family", value=family.name)
     _validate(engine)
@@ -134,6 +137,9 @@ def _write_front(writer: GraphWriter, picture: Face, normalisation: Normalisatio
 def _bind_others(writer: GraphWriter, others: list[Face], size: tuple[int, int], batch: int) -> None:
     """RT-DETR and D-FINE also ask for the picture's size: here it is the input's, so boxes come in input pixels."""
     for face in others:
+        if face is regions_among(others):
+            writer.op("Identity", REGIONS, name=writer.foreign(face.name))
+            continue
         if len(face.shape) != 2 or face.shape[1] not in (2, None):
             raise ModelRefused(
                 "the network has an input that is not a picture",
@@ -151,7 +157,7 @@ def _assemble(
     shape: CutShape,
     nms: Nms,
     batch: int | str,
-    picture: tuple[int, int, int],
+    inputs: Mapping[str, tuple[type[np.generic], tuple[int | None, ...]]],
 ) -> Any:
     from onnx import TensorProto, helper
 
@@ -172,7 +178,10 @@ def _assemble(
     return helper.make_graph(
         [*front, *foreign.node, *writer.nodes],
         "streamdet",
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [batch, *picture])],
+        [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), [batch, *dims])
+            for name, (dtype, dims) in inputs.items()
+        ],
         [helper.make_tensor_value_info(name, kind, dims) for name, (kind, dims) in outputs.items()],
         initializer=[*(tensor for tensor in foreign.initializer if tensor.name in read), *writer.constants],
         value_info=[helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in cut.items()],

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from streamdet.errors import ModelRefused
 from streamdet.graft.classes import names_in_metadata
 from streamdet.graft.families.contract import Head, Network
-from streamdet.graft.raw import Face, Runner, all_nodes, channels_last, inputs_of
+from streamdet.graft.raw import Face, Runner, all_nodes, channels_last, inputs_of, regions_among
 
 # What only moves numbers: the operator before them made them.
 _STEERED = {"Reshape", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather"}  # their first input; the others say how
@@ -69,7 +69,7 @@ def input_size(picture: Face, wanted: tuple[int, int] | None, where: object) -> 
 
 
 def feeds(model: Any, pictures: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
-    """Prepared pictures [B, 3, H, W] as the network's inputs; a second input gets the input's own size."""
+    """Prepared pictures [B, 3, H, W] as the network's inputs; a second one gets regions, or the input's own size."""
     picture, *others = inputs_of(model)
     batch, height, width = pictures.shape[0], pictures.shape[2], pictures.shape[3]
     array: npt.NDArray[Any] = pictures.astype(picture.dtype)
@@ -77,7 +77,18 @@ def feeds(model: Any, pictures: npt.NDArray[np.float32]) -> dict[str, npt.NDArra
         array = array.transpose(0, 2, 3, 1)
     if len(picture.shape) == 3:
         array = array[0]
-    return {picture.name: array} | {face.name: np.full((batch, 2), (width, height), face.dtype) for face in others}
+    return {picture.name: array} | {
+        face.name: spread(batch, face.shape[1] or 1, (width, height))
+        if face is regions_among(others)
+        else np.full((batch, 2), (width, height), face.dtype)
+        for face in others
+    }
+
+
+def spread(batch: int, count: int, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Boxes all over a picture, f32 [batch, count, 4]: regions for networks that want some and have none."""
+    corners = np.random.default_rng(0).random((batch, count, 2, 2)) * size
+    return np.concatenate([corners.min(axis=2), corners.max(axis=2)], axis=-1).astype(np.float32)
 
 
 def _makers(graph: Any, output: str) -> frozenset[str]:

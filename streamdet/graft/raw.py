@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from streamdet.errors import MissingExtra, ModelRefused
 
 OPSET_OLDEST = 9  # before it, Resize, Slice and the like cannot be carried over safely
 SIZE_LIMIT = 2**31  # protobuf holds no more, and every runtime reads the whole graph as one message
+REGIONS = "regions"  # a second input of this name: boxes from outside, f32 [B, R, 4], pixels of the input
 _DOMAINS = ("", "ai.onnx")
 
 
@@ -163,6 +164,11 @@ def inputs_of(model: Any) -> list[Face]:
     """What the network wants fed; old files list their weights as inputs too."""
     stored = {tensor.name for tensor in model.graph.initializer}
     return [_face(info) for info in model.graph.input if info.name not in stored]
+
+
+def regions_among(faces: Iterable[Face]) -> Face | None:
+    """The input for boxes from outside, where the network has one."""
+    return next((face for face in faces if face.name == REGIONS and len(face.shape) == 3), None)
 
 
 def outputs_of(model: Any) -> list[Face]:

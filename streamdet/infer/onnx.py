@@ -76,7 +76,7 @@ class OnnxBackend:
         place: TailPlace = tail if self.device == "cpu" else "graph"
         self._model, self.tail = model_for(engine.manifest, self._path, place)
         self._lock = threading.Lock()
-        self._errors = _errors(self._library)
+        self._errors = errors_of(self._library)
         self._gpu: OnnxGpu | None = None
         if name != "onnx-cpu":
             from streamdet.infer.onnx_gpu import OnnxGpu
@@ -205,7 +205,7 @@ def _port(node: Any) -> Port:
     return Port(node.name, dtype, shape)
 
 
-def _errors(library: Any) -> tuple[type[Exception], ...]:
+def errors_of(library: Any) -> tuple[type[Exception], ...]:
     """What ONNX Runtime raises: many classes, without a base of their own."""
     state = library.capi.onnxruntime_pybind11_state
     found = (getattr(state, name) for name in dir(state))

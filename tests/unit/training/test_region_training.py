@@ -12,7 +12,6 @@ import torch
 from streamdet.boxes import iou
 from streamdet.datasets.samples import Entry, Objects, Sample
 from streamdet.errors import TrainingFailed
-from streamdet.models.box_coder import decode
 from streamdet.models.catalogue import RcnnFamily
 from streamdet.models.rcnn import FittingOptions, Rcnn, RcnnOptions
 from streamdet.models.weights import Trained, load_trained, save_trained
