@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.plates.alignment import align, likeness
+from streamdet.plates.alignment import ONE_STAMP, align, likeness
 from streamdet.plates.grammar import Grammar
 
 Floats = npt.NDArray[np.float64]
@@ -20,10 +20,9 @@ _CONFUSED = 0.06  # so much of it goes to a character that looks just the same, 
 _MISSED, _INVENTED = 0.06, 0.03  # how often a look has no such character, or one that is not there
 _INDEPENDENT = 6.0  # so many looks' worth of evidence at most: the next frame repeats the errors of the last
 _MOST = 24  # columns; the ones with the least evidence go
-# Many countries draw the letter and the digit of such a pair with one stamp. Then every look errs in the same way,
-# and however many agree, they say no more than one: what may stand there settles it.
-_ONE_STAMP = ("0O", "1I")
-_STAMPED = 0.3  # how often a plate is such a one
+# Where letter and digit have one stamp every look errs in the same way, and however many agree, they say no more than
+# one. So often a plate is such a one:
+_STAMPED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +91,20 @@ class Ballot:
         """The likeliest text, by the grammar where there is one and something of it fits."""
         if not len(self._evidence):
             return Verdict("", 0.0)
-        tempered = self._tempered()
         log_belief = np.log(np.maximum(self._belief(), 1e-12))
-        best = tempered.argmax(axis=1)
-        letters = len(self._alphabet)
-        text = "".join(self._alphabet[k] for k in best if k < letters)
-        score = float(np.exp(log_belief.max(axis=1).sum()))
-        fitting = None if self._grammar is None else self._grammar.best(_with_twins(log_belief, self._alphabet))
-        if fitting is None:
-            return Verdict(text, score if text else 0.0)
+        there = log_belief[log_belief.argmax(axis=1) < len(self._alphabet), :-1]
+        text = "".join(self._alphabet[k] for k in there.argmax(axis=1))
+        score = float(np.exp(log_belief.max(axis=1).sum())) if text else 0.0
+        fitting = None if self._grammar is None else self._grammar.best(_with_twins(there, self._alphabet))
         # Everything that the grammar allows shares what it weighs more than a free text does.
-        free = float(log_belief.max(axis=1).sum()) - len(text) * np.log(letters)
-        if fitting.gain < free:
+        if fitting is None or fitting.gain < float(there.max(axis=1).sum()) - len(text) * np.log(len(self._alphabet)):
             return Verdict(text, score)
-        return Verdict(
-            fitting.text, float(np.exp(fitting.evidence)) if fitting.text == text else fitting.share, fitting.key
-        )
+        return Verdict(fitting.text, fitting.share, fitting.key)
 
 
 def _with_twins(log_belief: Floats, alphabet: str) -> Floats:
-    """Columns [m, A + 1] in which a character speaks for its twin, too."""
-    twins = [sorted(map(alphabet.index, pair)) for pair in _ONE_STAMP if set(pair) <= set(alphabet)]
+    """Columns [m, A] in which a character speaks for its twin, too."""
+    twins = [sorted(map(alphabet.index, pair)) for pair in ONE_STAMP if set(pair) <= set(alphabet)]
     found = log_belief.copy()
     for one, other in twins:
         either = np.logaddexp(log_belief[:, one], log_belief[:, other]) + np.log(_STAMPED)

@@ -20,8 +20,7 @@ class Fitting:
     """The best text that a layout allows."""
 
     text: str
-    evidence: float  # log belief of the columns that it takes, and of the gaps in the others
-    gain: float  # with the prior: to be compared with that of a free text
+    gain: float  # log belief with the prior: to be compared with that of a free text
     share: float  # of all that the columns believe at the slots, given the layout
     key: str
 
@@ -53,47 +52,23 @@ class Grammar:
         self._log_prior = _PRIOR - np.log(len(chains)) - free
 
     def best(self, log_belief: npt.NDArray[np.float64]) -> Fitting | None:
-        """The layout and text that columns [m, A + 1] speak for most, those columns left out that hold no character."""
-        m, layouts = len(log_belief), len(self._keys)
-        letters, gaps = log_belief[:, :-1], log_belief[:, -1]
-        allowed = np.where(self._barred[None], -np.inf, letters[:, None, None, :])  # [m, L, N, A]
-        choice = allowed.argmax(axis=3)
-        value = np.take_along_axis(allowed, choice[..., None], 3)[..., 0]  # [m, L, N]
-        longest = value.shape[2]
-        reach = np.full((m + 1, layouts, longest + 1), -np.inf)
-        reach[0, :, 0] = 0
-        for column in range(m):
-            reach[column + 1] = reach[column] + gaps[column]
-            taken = reach[column, :, :-1] + value[column]
-            reach[column + 1, :, 1:] = np.maximum(reach[column + 1, :, 1:], taken)
-        total = reach[m, np.arange(layouts), self._lengths]
-        gain = total + self._log_prior
-        row = int(gain.argmax())
-        if not np.isfinite(gain[row]):
-            return None
-        text, share = self._trace(
-            reach[:, row], value[:, row], choice[:, row], gaps, int(self._lengths[row]), allowed[:, row]
-        )
-        return Fitting(text, float(total[row]), float(gain[row]), share, self._keys[row])
+        """The layout and text that columns [m, A] speak for most; None where no layout has so many slots.
 
-    def _trace(
-        self,
-        reach: npt.NDArray[np.float64],
-        value: npt.NDArray[np.float64],
-        choice: npt.NDArray[np.intp],
-        gaps: npt.NDArray[np.float64],
-        slot: int,
-        allowed: npt.NDArray[np.float64],
-    ) -> tuple[str, float]:
-        """The text of the best way, and how sure its characters are among those allowed."""
-        text, share = "", 1.0
-        for column in range(len(gaps) - 1, -1, -1):
-            if slot and reach[column + 1, slot] == reach[column, slot - 1] + value[column, slot - 1]:
-                slot -= 1
-                text = self._alphabet[choice[column, slot]] + text
-                among = allowed[column, slot]
-                share *= float(np.exp(value[column, slot] - np.logaddexp.reduce(np.append(among, gaps[column]))))
-        return text, share
+        How many characters there are is for the looks to say, and not for the layouts.
+        """
+        m = len(log_belief)
+        rows = np.flatnonzero(self._lengths == m)
+        if not m or not len(rows):
+            return None
+        allowed = np.where(self._barred[rows, :m], -np.inf, log_belief[None])  # [L, m, A]
+        value = allowed.max(axis=2)  # [L, m]
+        gain = value.sum(axis=1) + self._log_prior[rows]
+        which = int(gain.argmax())
+        if not np.isfinite(gain[which]):
+            return None
+        text = "".join(self._alphabet[k] for k in allowed[which].argmax(axis=1))
+        share = np.exp(value[which] - np.logaddexp.reduce(allowed[which], axis=1)).prod()
+        return Fitting(text, float(gain[which]), float(share), self._keys[rows[which]])
 
 
 def _slots(entry: PlateFormat, alphabet: str) -> list[npt.NDArray[np.bool_]]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from streamdet.plates.alignment import distance
+from streamdet.plates.alignment import distance, stamped
 from streamdet.plates.ballot import Ballot, Verdict
 from streamdet.plates.reader import Look, PlateView
 
@@ -73,7 +73,7 @@ class Visit:
 
     def add(self, look: Look, frame: int, pts_s: float) -> list[tuple[Look, str, int, float]]:
         """Count a look; returns two or more that agree on a plate unlike this one, which are then not counted here."""
-        text = look.text.reveal()
+        text = stamped(look.text.reveal())
         self.read_s, self.tallest_px = pts_s, max(self.tallest_px, look.size[1])
         if self._unlike(text):
             self._strange.append((look, text, frame, pts_s))
@@ -102,7 +102,7 @@ class Visit:
         verdict = self.final or self.verdict
         if self.agreeing(verdict) < 2:
             return False
-        return distance(verdict.text, text) >= max(_STRANGE, 0.5 * max(len(text), len(verdict.text)))
+        return distance(stamped(verdict.text), text) >= max(_STRANGE, 0.5 * max(len(text), len(verdict.text)))
 
     @property
     def verdict(self) -> Verdict:
@@ -112,13 +112,13 @@ class Visit:
         return self._verdict
 
     def agreeing(self, verdict: Verdict) -> int:
-        """Looks that by themselves said just that."""
-        return self._said[verdict.text]
+        """Looks that by themselves said just that, or what looks the same."""
+        return self._said[stamped(verdict.text)]
 
     def evidence(self, verdict: Verdict) -> Evidence | None:
         """The best look at this text; of one that no single look said, the best of any."""
-        if verdict.text in self._best:
-            return self._best[verdict.text]
+        if stamped(verdict.text) in self._best:
+            return self._best[stamped(verdict.text)]
         return max(self._best.values(), key=lambda each: each.look.weight, default=None)
 
     @property

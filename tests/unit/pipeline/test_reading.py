@@ -199,7 +199,7 @@ def test_more_plates_than_crops_take_turns_and_the_rest_is_counted() -> None:
         return Detections(xyxy, np.full(6, 0.9, np.float32), np.zeros(6, np.int32), ("plate",))
 
     def said(frame: Frame, view: PlateView) -> str:
-        return f"B12AB{int(view.corners[0, 0]) // 110}"
+        return f"B12AB{'ABCDEF'[int(view.corners[0, 0]) // 110]}"
 
     sink, source = ListSink(), SyntheticSource(frames=20, size=(700, 200))
     pipeline = Pipeline([sink], cores=2)
@@ -208,7 +208,7 @@ def test_more_plates_than_crops_take_turns_and_the_rest_is_counted() -> None:
     pipeline.add("gate", stream)
     pipeline.run()
     texts = [text.reveal() for text in sink.results[-1].readings.text]
-    assert [f"B12AB{number}" for number in range(6)] == texts
+    assert [f"B12AB{'ABCDEF'[number]}" for number in range(6)] == texts
     assert pipeline.meter.value("streamdet_reads_total", stream="gate", outcome="passed_over") > 0
 
 

@@ -145,6 +145,22 @@ def test_a_country_settles_what_looks_alike() -> None:
         assert verdict.format_key.startswith("RO/")
 
 
+def test_what_has_one_stamp_is_settled_by_the_format_however_often_it_was_read_the_other_way() -> None:
+    grammar = Grammar(["GB"], ALPHABET)
+    texts = ("XJ04JB0", "XJ04JBO"), ("WDI8YOU", "WD18YOU"), ("XJ04JBD", "XJ04JBD"), ("X0044JBO", "X0044JBO")
+    for read, meant in texts:
+        ballot = Ballot(ALPHABET, grammar)
+        for _ in range(30):
+            ballot.add(look_at(read, sure=0.999).reading.posterior, 1.0)
+        assert meant == ballot.verdict().text
+
+
+def test_looks_agree_with_a_text_that_has_the_same_stamps() -> None:
+    events = passed(Voting(VoteOptions(countries=("GB",)), ALPHABET), ["XJ04JB0"] * 2 + ["XJ04JBO"] * 2)
+    assert [("final", "XJ04JBO")] == texts_of(events)
+    assert [4] == [event.fields["agreeing"] for event in events if event.kind == "plate_final"]
+
+
 def test_a_plate_that_fits_no_format_is_still_read() -> None:
     ballot = Ballot(ALPHABET, Grammar(["RO"], ALPHABET))
     for _ in range(4):
@@ -158,7 +174,7 @@ def test_every_format_accepts_what_it_draws(key: str) -> None:
     grammar = Grammar([entry.country], ALPHABET)
     for _ in range(3):
         text = plain_text(entry.draw(dice))
-        belief = np.log(np.full((len(text), A + 1), 1e-4))
+        belief = np.log(np.full((len(text), A), 1e-4))
         belief[np.arange(len(text)), [ALPHABET.index(letter) for letter in text]] = 0.0
         found = grammar.best(belief)
         assert found is not None
