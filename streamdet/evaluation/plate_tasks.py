@@ -25,8 +25,8 @@ from streamdet.evaluation.predictors import EnginePredictor
 from streamdet.infer.backends import open_backend
 from streamdet.infer.shelf import Engine, Shelf, Suite
 from streamdet.manifest import Procedure
-from streamdet.plates.reader import EngineReader, EngineReaderWorker
-from streamdet.plates.vote import VoteOptions
+from streamdet.plates.reader import EngineReader, EngineReaderWorker, Look
+from streamdet.plates.vote import VoteOptions, Voting
 from streamdet.scenes.plate_crops import CropOptions, plate_crop
 from streamdet.scenes.plate_kinds import Kinds
 from streamdet.scenes.plate_passes import PassOptions, plate_pass
@@ -81,6 +81,9 @@ class Station:
                 self.reader = EngineReader(open_backend(part, backend, tail="graph"))
             else:
                 self.detector = EnginePredictor(part, backend)
+        self._voting: Voting | None = None
+        if isinstance(found, Suite) and self.reader is not None:
+            self._voting = Voting(self.vote, self.reader.alphabet)
         labels = [] if self.detector is None else [self.detector.label]
         labels += [] if self.reader is None else [f"{self.reader.name} on {self.reader.backend_name}"]
         self.label = ", ".join(labels)
@@ -90,6 +93,11 @@ class Station:
         if self.reader is None:
             raise ConfigError("this data asks for a reader", got=self.label)
         return self.reader.worker()
+
+    def says(self, look: Look) -> str:
+        """The text of one look: what was read, and of a suite what the formats that it knows make of that."""
+        settled = None if self._voting is None else self._voting.alone({0: look}, 1).text[0]
+        return (settled or look.text).reveal()
 
     def close(self) -> None:
         """Close what is open."""
@@ -123,7 +131,9 @@ def _crops(folder: Path, station: Station, progress: Progress | None) -> PlateSc
     try:
         assert station.reader is not None
         crops = read_crop_labels(folder, station.reader.alphabet)
-        return score_crops(crops, worker, station.reader.manifest.input.size, name=folder.name, progress=progress)
+        return score_crops(
+            crops, worker, station.reader.manifest.input.size, says=station.says, name=folder.name, progress=progress
+        )
     finally:
         worker.close()
 
@@ -136,7 +146,14 @@ def _pictures(task: PlateTask, station: Station, progress: Progress | None) -> P
         threshold = 0.25 if station.detector is None else station.detector.detector.score
     try:
         return score_pictures(
-            pictures, folder, station.detector, worker, threshold=threshold, name=name, progress=progress
+            pictures,
+            folder,
+            station.detector,
+            worker,
+            says=station.says,
+            threshold=threshold,
+            name=name,
+            progress=progress,
         )
     finally:
         if worker is not None:

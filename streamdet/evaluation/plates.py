@@ -26,6 +26,7 @@ from streamdet.scenes.plate_crops import Crop
 from streamdet.scenes.plate_passes import PlatePass
 
 Progress = Callable[[int, int], None]
+Says = Callable[[Look], str]  # what is made of one look
 
 PLATE_HEIGHTS_PX = (0.0, 10.0, 15.0, 20.0, 30.0, math.inf)
 FALSE_PER_PICTURE = 0.1  # at which recall is told
@@ -116,6 +117,7 @@ def score_pictures(
     find: Finds | None,
     read: Reads | None,
     *,
+    says: Says = lambda look: look.text.reveal(),
     threshold: float = 0.25,
     name: str = "plates",
     progress: Progress | None = None,
@@ -131,7 +133,7 @@ def score_pictures(
         if answer is not None:
             answers.append(answer)
         if read is not None:
-            texts += _read(rgb, labelled, answer, read, threshold)
+            texts += _read(rgb, labelled, answer, read, says, threshold)
         if progress is not None:
             progress(number + 1, len(pictures))
     found = None if find is None else _found_scores(answers, threshold)
@@ -149,7 +151,9 @@ def _asked(labelled: LabelledPicture, found: Detections) -> _Answer:
     return _Answer(labelled, found, match(alike, truth, _OVERLAP), order)
 
 
-def _read(rgb: Rgb, labelled: LabelledPicture, answer: _Answer | None, read: Reads, threshold: float) -> list[TextRead]:
+def _read(
+    rgb: Rgb, labelled: LabelledPicture, answer: _Answer | None, read: Reads, says: Says, threshold: float
+) -> list[TextRead]:
     views: list[PlateView | None] = []
     wanted = [(row, plate) for row, plate in enumerate(labelled.plates) if plate.readable]
     for row, plate in wanted:
@@ -159,7 +163,7 @@ def _read(rgb: Rgb, labelled: LabelledPicture, answer: _Answer | None, read: Rea
     texts = []
     for (_, plate), view in zip(wanted, views, strict=True):
         look = None if view is None else next(looks)
-        said = None if look is None or not len(look.reading) else look.text.reveal()
+        said = None if look is None or not len(look.reading) else says(look)
         texts.append(TextRead(plate.text, said, plate.glyph_px, plate.plate))
     return texts
 
@@ -255,6 +259,7 @@ def score_crops(
     read: Reads,
     size: tuple[int, int],
     *,
+    says: Says = lambda look: look.text.reveal(),
     name: str = "crops",
     progress: Progress | None = None,
 ) -> PlateScores:
@@ -267,7 +272,7 @@ def score_crops(
         small = gray.shape[0] > size[1]
         fitted = cv2.resize(gray, size, interpolation=cv2.INTER_AREA if small else cv2.INTER_LINEAR)
         look = read.read_crops(np.asarray(fitted, np.uint8)[None, None])[0]
-        texts.append(TextRead(label.text, look.text.reveal() if len(look.reading) else None, 0.6 * gray.shape[0]))
+        texts.append(TextRead(label.text, says(look) if len(look.reading) else None, 0.6 * gray.shape[0]))
         if progress is not None:
             progress(number + 1, len(crops))
     return PlateScores(name, None, score_texts(texts), by_height(texts))
