@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamdet.cli import logs
 from streamdet.cli.console import say
 from streamdet.cli.quantize import print_verdicts
 from streamdet.errors import ConfigError, DataError, StreamdetError
@@ -60,6 +61,7 @@ def export(
     from streamdet.export.run import export_run
     from streamdet.models.classic.saved import MODEL
     from streamdet.models.reader_weights import is_reader
+    from streamdet.models.segmentation.catalogue import is_segmenter
     from streamdet.models.weights import WEIGHTS
 
     if not any((run / file).exists() for file in (WEIGHTS, MODEL)) and not run.is_file():
@@ -75,21 +77,25 @@ def export(
     if is_reader(run):
         _export_reader(run, name, precision, shelf, licence, force=force)
         return
+    if is_segmenter(run):
+        _export_segmenter(run, name, precision, shelf, licence, data or score_on, force=force)
+        return
     if is_region_run(run):
         _export_regions(run, name, precision, shelf, _labelled(run, data, score_on), score, licence, force=force)
         return
-    done = export_run(
-        run,
-        name,
-        shelf=shelf,
-        precisions=_files(precision),
-        data=_labelled(run, data, score_on),
-        score=score,
-        most_points=most_loss,
-        licence=licence,
-        replace_existing=force,
-        progress=_told,
-    )
+    with logs.told("export"):
+        done = export_run(
+            run,
+            name,
+            shelf=shelf,
+            precisions=_files(precision),
+            data=_labelled(run, data, score_on),
+            score=score,
+            most_points=most_loss,
+            licence=licence,
+            replace_existing=force,
+            progress=_told,
+        )
     _print(done)
     refused = False
     for file, outcome in done.files.items():
@@ -158,6 +164,25 @@ def _export_reader(run: Path, name: str, precision: str, shelf: Path, licence: s
     say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
 
 
+def _export_segmenter(
+    run: Path, name: str, precision: str, shelf: Path, licence: str, data: str | None, *, force: bool
+) -> None:
+    from rich.markup import escape
+
+    from streamdet.datasets.catalogue import open_data_set
+    from streamdet.export.segmenter import export_segmenter
+
+    if precision != "fp32":
+        raise ConfigError("a segmenter is exported in single precision", expected="--precision fp32", got=precision)
+    pictures = None if data is None else open_data_set(data)
+    done = export_segmenter(run, name, shelf=shelf, pictures=pictures, licence=licence, replace_existing=force)
+    say(f"[green]{name}[/]: segmenter, labels {100 * done.torch_alike:.3f} % of the pixels as torch does")
+    for row in done.rows:
+        if row.verdict != "not here":
+            say(f"{row.runtime} {row.precision}: {row.verdict}; {escape(row.why)}")
+    say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
+
+
 def _files(told: str) -> tuple[Precision, ...]:
     """What is to be made besides fp32."""
     words = told.split(",")
@@ -205,7 +230,7 @@ def _own_pictures(folder: Path) -> RunData:
 
 def _told(what: str) -> Progress | None:
     """A line per scoring: each takes seconds to minutes."""
-    say(f"[dim]scoring {what} …[/]")
+    logs.say(f"scoring {what} …")
     return None
 
 

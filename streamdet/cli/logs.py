@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TextIO
 
 from streamdet.errors import redact
@@ -66,6 +68,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
+class _PlainFormatter(logging.Formatter):
+    """The message alone."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(record.getMessage())
+
+
 class _StandardError(logging.StreamHandler):  # type: ignore[type-arg] # generic only in stubs
     """Looks sys.stderr up at each line: the live table takes its place while it shows, so that lines go above it."""
 
@@ -92,6 +101,22 @@ def line(text: str, level: int = logging.INFO) -> str:
 def are_json() -> bool:
     """Lines are objects, as `configure` was told."""
     return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger("streamdet").handlers)
+
+
+@contextmanager
+def told(room: str) -> Iterator[None]:
+    """What a room of the package logs of its progress is shown while this lasts: plain lines, for whoever waits."""
+    handler = _StandardError()
+    handler.setFormatter(_PlainFormatter())
+    logger = logging.getLogger(f"streamdet.{room}")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def configure(verbosity: int, log_format: Format) -> None:

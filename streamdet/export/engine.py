@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from streamdet.graft.shelving import manifest_of, put_on_shelf, refuse_name
 from streamdet.infer.shelf import Engine
 from streamdet.manifest import EngineInput, EngineManifest, Nms, Provenance
 from streamdet.models.contract import DetectionModel
+
+log = logging.getLogger(__name__)
 
 _RENDERED = 4  # pictures of nothing in particular that are always compared
 _PROVING = 32  # of a data set's
@@ -78,10 +81,12 @@ def export_model(
             expected=model.classes,
             got=", ".join(classes),
         )
+    log.info("%s: tracing the network …", name)
     network = inference_copy(model)
     raw = onnx_of(network, size)
     facts = probe(raw, size, tuple(classes), where=name)
     family = Generic(end_to_end=bool(getattr(model, "end_to_end", False)))
+    log.info("%s: joining preprocessing and suppression to it …", name)
     built = graft(raw, family, facts, len(classes), RANGES["0..1"], nms or Nms())
     content = built.model.SerializeToString()
     manifest = manifest_of(
@@ -98,6 +103,7 @@ def export_model(
     )
     beside = {**(files or {}), manifest.files[0].path: content}
     shown = _shown(manifest.input, pictures)
+    log.info("%s: comparing every runtime with torch, on %d pictures …", name, len(shown))
     with tempfile.TemporaryDirectory(prefix="streamdet-export-") as aside:
         trial = Engine(put_on_shelf(Path(aside), manifest, beside), manifest)
         parity = prove_against_torch(trial, network, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -27,6 +28,8 @@ from streamdet.manifest import Nms, Precision, Provenance, dump_manifest
 from streamdet.models.contract import DetectionModel, RegionModel
 from streamdet.models.weights import Trained, load_trained
 from streamdet.models.yolo import Yolo
+
+log = logging.getLogger(__name__)
 
 CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 CONFIG, CARD, RECIPE = "config.yaml", "CARD.md", "recipe.yaml"
@@ -189,7 +192,9 @@ def _add(
             raise ConfigError(
                 f"{precision} needs pictures", hint="the run's own are not there; give others with --data"
             )
+        log.info("%s: %s, ranges counted on %d pictures at most …", engine.manifest.name, precision, _CALIBRATED_ON)
         pictures = laid_out(source, engine.manifest.input, _CALIBRATED_ON)
+    log.info("%s: writing %s and trying it on every runtime …", engine.manifest.name, precision)
     current = open_engine(engine.folder)
     assert isinstance(current, Engine)
     try:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rendered_sets import CLASSES, RenderedSet
+from typer.testing import CliRunner
 
+from streamdet.cli.workshop import eval_app
 from streamdet.datasets.samples import Objects
 from streamdet.errors import ConfigError
 from streamdet.evaluation.answers import Answer, ask
@@ -290,4 +293,33 @@ def test_plots_are_pictures(tmp_path):
     data = RenderedSet(3)
     scores = score_detections(all_knowing(data), data)
     for path in draw_all(scores, data, tmp_path / "plots"):
-        assert b"\x89PNG" == path.read_bytes()[:4]
+        assert path.read_bytes().startswith(b"\xff\xd8" if path.suffix == ".jpg" else b"\x89PNG")
+
+
+def test_a_sheet_of_pictures_is_small_enough_to_send(tmp_path):
+    data = RenderedSet(12)
+    scores = score_detections(all_knowing(data), data)
+    sizes = {path.name: path.stat().st_size for path in draw_all(scores, data, tmp_path)}
+    assert max(sizes["worst.jpg"], sizes["best.jpg"]) < 600_000
+
+
+def test_splits_are_joined_and_chosen_from_on_the_command_line(tmp_path):
+    for number, split in enumerate(("train", "valid")):
+        images = [
+            {"id": i, "file_name": f"{split}{i}.png", "width": 64, "height": 48, "source_clip": f"clip{i}"}
+            for i in range(3)
+        ]
+        boxes = [
+            {"id": i, "image_id": i, "category_id": 1, "bbox": [8, 8, 20, 10], "area": 200, "iscrowd": 0}
+            for i in range(3)
+        ]
+        content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "plate"}]}
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+        for image in images:
+            pixels = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / image["file_name"]), pixels)
+    told = ["detections", "plate-spotter", f"{tmp_path}:train+valid?include=clip0,clip2", "--json"]
+    done = CliRunner().invoke(eval_app, [*told, "--out", str(tmp_path / "out")], catch_exceptions=False)
+    figures = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert (4, 4, f"{tmp_path.name}/train+valid") == (figures["pictures"], figures["objects"], figures["data"])
+    assert 0 == done.exit_code

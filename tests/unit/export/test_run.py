@@ -118,7 +118,16 @@ def test_a_training_and_its_engine_are_scored_by_one_command(run: Path, engine: 
     shown = CliRunner().invoke(eval_app, told, catch_exceptions=False).output
     for word in ("mAP50-95", "disc", "square", "F1 is best"):
         assert word in shown
-    assert {"confusion.png", "scores.json", "worst.png"} <= {one.name for one in (tmp_path / "o").iterdir()}
+    assert {"confusion.png", "scores.json", "worst.jpg"} <= {one.name for one in (tmp_path / "o").iterdir()}
+
+
+def test_an_export_says_what_it_is_at_on_the_error_stream(run: Path, tmp_path: Path):
+    told = ["export", str(run), "--name", "mine", "--shelf", str(tmp_path)]
+    done = CliRunner().invoke(engine_app, told, catch_exceptions=False)
+    steps = [line for line in done.stderr.splitlines() if line.endswith("…")]
+    for word in ("scoring torch", "tracing", "joining", "comparing every runtime", "scoring engine"):
+        assert any(word in step for step in steps), word
+    assert "…" not in done.stdout
 
 
 def test_quantize_judges_by_labels_where_there_are_some(run: Path, engine: Engine):
