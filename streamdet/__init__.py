@@ -5,18 +5,17 @@
         print(result.frame.stream, result.detections)
     detections = sd.load("plate-spotter")(picture)
 
-Importing it loads numpy and nothing heavier; everything else comes when it is used.
+Importing it loads nothing; everything comes when it is used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamdet.errors import StreamdetError
-from streamdet.frames import Detections, Event, Frame, Picture, Result, Tracks
-
 if TYPE_CHECKING:
     from streamdet.api import load, run
+    from streamdet.errors import StreamdetError
+    from streamdet.frames import Detections, Event, Frame, Picture, Result, Tracks
     from streamdet.pipeline.pipeline import Pipeline
     from streamdet.pipeline.stream import Stream
     from streamdet.sources.push import PushSource
@@ -39,6 +38,8 @@ __all__ = [
 ]
 
 _LATER = {
+    **dict.fromkeys(("Detections", "Event", "Frame", "Picture", "Result", "Tracks"), "streamdet.frames"),
+    "StreamdetError": "streamdet.errors",
     "Pipeline": "streamdet.pipeline.pipeline",
     "PushSource": "streamdet.sources.push",
     "Stream": "streamdet.pipeline.stream",

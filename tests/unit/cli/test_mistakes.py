@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdet.cli import app
+from streamdet.cli.verbs import app
 
 
 def streamdet(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -120,6 +120,36 @@ main()
     assert (code, "") == (done.returncode, done.stderr)
 
 
+@pytest.mark.parametrize("module", ["streamdet.errors", "typer", "streamdet.cli.verbs", "numpy", "streamdet.cli.run"])
+def test_ctrl_c_while_it_is_still_starting_ends_it_without_a_trace(module: str) -> None:
+    script = """
+import os, signal, sys
+class Interrupted:
+    module = sys.argv.pop()
+    def find_spec(self, name, path=None, target=None):
+        if name == self.module:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+from streamdet.cli import main
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "engine", "list", module],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_the_entry_point_imports_nothing_that_takes_its_time() -> None:
+    script = "import sys; from streamdet.cli import main; print(*(n for n in ('numpy', 'typer') if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=100)
+    assert "" == done.stdout.strip()
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
@@ -166,7 +196,7 @@ def test_every_help_is_there_and_short_enough_to_read(verb: tuple[str, ...]) -> 
 def test_every_verb_of_the_plan_is_there() -> None:
     names = {command.name or command.callback.__name__ for command in app().registered_commands}
     assert {"run", "check", "train", "doctor", "bench"} <= names
-    assert {"data", "engine", "eval"} == {group.name for group in app().registered_groups}
+    assert {"data", "engine", "eval", "report"} == {group.name for group in app().registered_groups}
 
 
 def test_a_place_to_decode_that_does_not_exist_or_is_not_here_is_refused(tmp_path: Path) -> None:

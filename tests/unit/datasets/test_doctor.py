@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.cli import app
+from streamdet.cli.verbs import app
 from streamdet.datasets.catalogue import data_sets_below, open_data_set
 from streamdet.datasets.doctor.examine import CHECKS, Chosen, examine, usable
 from streamdet.datasets.doctor.page import as_html

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from streamdet.api import load
-from streamdet.cli import app
+from streamdet.cli.verbs import app
 from streamdet.errors import ConfigError, DataError
 from streamdet.evaluation.predictors import open_predictor
 from streamdet.export.classic import export_classic

@@ -21,7 +21,7 @@ import torch
 from tiny_training import same
 from typer.testing import CliRunner
 
-from streamdet.cli import app
+from streamdet.cli.verbs import app
 from streamdet.config.strict_yaml import load
 from streamdet.config.validation import validated
 from streamdet.errors import ConfigError, DataError
