@@ -125,7 +125,10 @@ class LimitOptions(_Section):
     """The pipeline's own patience."""
 
     drain_s: Annotated[float, Field(gt=0, description="From a stop signal to the end, at most.")] = 10.0
-    give_up_s: Annotated[float, Field(gt=0, description="A sink that fails for so long is detached.")] = 30.0
+    give_up_s: Annotated[
+        float,
+        Field(gt=0, description="A sink that fails for so long is detached; recorded streams wait for it until then."),
+    ] = 30.0
     inference_deadline_s: Annotated[
         float, Field(gt=0, description="A batch that runs for longer is unknown, its session replaced.")
     ] = 5.0

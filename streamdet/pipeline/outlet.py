@@ -53,6 +53,10 @@ class Outlet:
     in one call, it is detached for good. So is one that does not open in the first place: that is a mistake to be told
     now, not an outage to be waited for. An item that makes the sink raise anything but SinkLost twice is counted failed
     and passed over.
+
+    A recorded stream stands still for as long as that, on a full disk too: nothing of it is lost meanwhile, whereas
+    records that were not waited for are missing for good, and disks are often cleared in a moment. The first line
+    about it says what to do. Live streams never wait.
     """
 
     def __init__(self, sink: Sink, clock: Clock, meter: Meter, *, give_up_s: float, queue_limit: int) -> None:
