@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ from streamdet.manifest import Precision
 if TYPE_CHECKING:
     from streamdet.evaluation.answers import Progress
     from streamdet.export.run import RunData, Shelved
+    from streamdet.graft.check import RuntimeRow
 
 _MORE: dict[str, tuple[Precision, ...]] = {
     "fp32": (),
@@ -54,11 +57,7 @@ def export(
 
     Exit code 1 where a precision that was asked for is not written, because it would cost too much.
     """
-    from rich.markup import escape
-
-    from streamdet.errors import ModelRefused
     from streamdet.export.regions import is_region_run
-    from streamdet.export.run import export_run
     from streamdet.models.classic.saved import MODEL
     from streamdet.models.reader_weights import is_reader
     from streamdet.models.segmentation.catalogue import is_segmenter
@@ -71,31 +70,55 @@ def export(
             expected=f"the folder of a training, or its {WEIGHTS}",
             hint="a training writes them when it is first scored, after a tenth of its steps",
         )
-    if (run / MODEL).exists():
-        _export_classic(run, name, precision, shelf, licence, score, force=force)
-        return
-    if is_reader(run):
-        _export_reader(run, name, precision, shelf, licence, force=force)
-        return
-    if is_segmenter(run):
-        _export_segmenter(run, name, precision, shelf, licence, data or score_on, force=force)
-        return
-    if is_region_run(run):
-        _export_regions(run, name, precision, shelf, _labelled(run, data, score_on), score, licence, force=force)
-        return
+    shelving = _Shelving(run, name, precision, shelf, licence, force)
     with logs.told("export"):
-        done = export_run(
-            run,
-            name,
-            shelf=shelf,
-            precisions=_files(precision),
-            data=_labelled(run, data, score_on),
-            score=score,
-            most_points=most_loss,
-            licence=licence,
-            replace_existing=force,
-            progress=_told,
-        )
+        if (run / MODEL).exists():
+            _export_classic(shelving, score)
+        elif is_reader(run):
+            _export_reader(shelving)
+        elif is_segmenter(run):
+            _export_segmenter(shelving, data or score_on)
+        elif is_region_run(run):
+            _export_regions(shelving, _labelled(run, data, score_on), score)
+        else:
+            _export_detector(shelving, _labelled(run, data, score_on), score, most_loss)
+
+
+@dataclass(frozen=True)
+class _Shelving:
+    """What is asked for, whatever was trained."""
+
+    run: Path
+    name: str
+    precision: str
+    shelf: Path
+    licence: str
+    force: bool
+
+    def single(self, what: str) -> None:
+        """Refuse another precision than the one that there is."""
+        if self.precision != "fp32":
+            raise ConfigError(what, expected="--precision fp32", got=self.precision)
+
+
+def _export_detector(asked: _Shelving, data: RunData, score: float | None, most_loss: float) -> None:
+    from rich.markup import escape
+
+    from streamdet.errors import ModelRefused
+    from streamdet.export.run import export_run
+
+    done = export_run(
+        asked.run,
+        asked.name,
+        shelf=asked.shelf,
+        precisions=_files(asked.precision),
+        data=data,
+        score=score,
+        most_points=most_loss,
+        licence=asked.licence,
+        replace_existing=asked.force,
+        progress=_told,
+    )
     _print(done)
     refused = False
     for file, outcome in done.files.items():
@@ -104,83 +127,79 @@ def export(
             say(f"[yellow]not written[/]: {escape(outcome.line)}")
         else:
             print_verdicts(outcome, file)
-    say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
+    say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(asked.name)}")
     if refused:
         raise typer.Exit(1)
 
 
-def _export_classic(
-    run: Path, name: str, precision: str, shelf: Path, licence: str, score: float | None, *, force: bool
-) -> None:
+def _export_classic(asked: _Shelving, score: float | None) -> None:
     from rich.markup import escape
 
     from streamdet.export.classic import export_classic
 
-    if precision != "fp32":
-        raise ConfigError("what is no network has one precision", expected="--precision fp32", got=precision)
-    suite = export_classic(run, name, shelf=shelf, score=score, licence=licence, replace_existing=force)
-    say(f"[green]{name}[/]: {' then '.join(suite.manifest.steps)}, runs without torch")
-    say(f"{escape(str(suite.folder))}\nnext: streamdet run --engine {escape(name)} --source …")
+    asked.single("what is no network has one precision")
+    suite = export_classic(
+        asked.run, asked.name, shelf=asked.shelf, score=score, licence=asked.licence, replace_existing=asked.force
+    )
+    say(f"[green]{asked.name}[/]: {' then '.join(suite.manifest.steps)}, runs without torch")
+    say(f"{escape(str(suite.folder))}\nnext: streamdet run --engine {escape(asked.name)} --source …")
 
 
-def _export_regions(
-    run: Path,
-    name: str,
-    precision: str,
-    shelf: Path,
-    data: RunData,
-    score: float | None,
-    licence: str,
-    *,
-    force: bool,
-) -> None:
+def _export_regions(asked: _Shelving, data: RunData, score: float | None) -> None:
     from rich.markup import escape
 
     from streamdet.export.regions import export_region_run
 
-    if precision != "fp32":
-        raise ConfigError("a network of regions is exported in single precision", expected="fp32", got=precision)
+    asked.single("a network of regions is exported in single precision")
     done = export_region_run(
-        run, name, shelf=shelf, score_on=data.score_on, score=score, licence=licence, replace_existing=force
+        asked.run,
+        asked.name,
+        shelf=asked.shelf,
+        score_on=data.score_on,
+        score=score,
+        licence=asked.licence,
+        replace_existing=asked.force,
     )
-    say(f"[green]{name}[/]: regions, then a network; onnx-cpu against torch: {done.parity}")
+    say(f"[green]{asked.name}[/]: regions, then a network; onnx-cpu against torch: {done.parity}")
     if done.scores is not None:
         say(f"{escape(done.scores.data)}: mAP50 {done.scores.map50:.4f}, mAP50-95 {done.scores.map50_95:.4f}")
-    say(f"{escape(str(done.suite.folder))}\nnext: streamdet run --engine {escape(name)} --source …")
+    say(f"{escape(str(done.suite.folder))}\nnext: streamdet run --engine {escape(asked.name)} --source …")
 
 
-def _export_reader(run: Path, name: str, precision: str, shelf: Path, licence: str, *, force: bool) -> None:
-    from rich.markup import escape
-
+def _export_reader(asked: _Shelving) -> None:
     from streamdet.export.reader import export_reader
 
-    if precision != "fp32":
-        raise ConfigError("a reader is exported in single precision", expected="--precision fp32", got=precision)
-    done = export_reader(run, name, shelf=shelf, licence=licence, replace_existing=force)
-    say(f"[green]{name}[/]: plate reader, off by at most {done.torch_apart:.2g} from torch in any probability")
-    for row in done.rows:
-        if row.verdict != "not here":
-            say(f"{row.runtime} {row.precision}: {row.verdict}; {escape(row.why)}")
-    say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
+    asked.single("a reader is exported in single precision")
+    done = export_reader(asked.run, asked.name, shelf=asked.shelf, licence=asked.licence, replace_existing=asked.force)
+    say(f"[green]{asked.name}[/]: plate reader, off by at most {done.torch_apart:.2g} from torch in any probability")
+    _print_rows(asked, done.rows, done.engine.folder)
 
 
-def _export_segmenter(
-    run: Path, name: str, precision: str, shelf: Path, licence: str, data: str | None, *, force: bool
-) -> None:
-    from rich.markup import escape
-
+def _export_segmenter(asked: _Shelving, data: str | None) -> None:
     from streamdet.datasets.catalogue import open_data_set
     from streamdet.export.segmenter import export_segmenter
 
-    if precision != "fp32":
-        raise ConfigError("a segmenter is exported in single precision", expected="--precision fp32", got=precision)
+    asked.single("a segmenter is exported in single precision")
     pictures = None if data is None else open_data_set(data)
-    done = export_segmenter(run, name, shelf=shelf, pictures=pictures, licence=licence, replace_existing=force)
-    say(f"[green]{name}[/]: segmenter, labels {100 * done.torch_alike:.3f} % of the pixels as torch does")
-    for row in done.rows:
+    done = export_segmenter(
+        asked.run,
+        asked.name,
+        shelf=asked.shelf,
+        pictures=pictures,
+        licence=asked.licence,
+        replace_existing=asked.force,
+    )
+    say(f"[green]{asked.name}[/]: segmenter, labels {100 * done.torch_alike:.3f} % of the pixels as torch does")
+    _print_rows(asked, done.rows, done.engine.folder)
+
+
+def _print_rows(asked: _Shelving, rows: Sequence[RuntimeRow], folder: Path) -> None:
+    from rich.markup import escape
+
+    for row in rows:
         if row.verdict != "not here":
             say(f"{row.runtime} {row.precision}: {row.verdict}; {escape(row.why)}")
-    say(f"{escape(str(done.engine.folder))}\nnext: streamdet engine check {escape(name)}")
+    say(f"{escape(str(folder))}\nnext: streamdet engine check {escape(asked.name)}")
 
 
 def _files(told: str) -> tuple[Precision, ...]:

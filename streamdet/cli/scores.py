@@ -12,6 +12,7 @@ from streamdet.cli.console import say
 if TYPE_CHECKING:
     from streamdet.evaluation.detections import DetectionScores
     from streamdet.evaluation.proposals import ProposalScores
+    from streamdet.evaluation.segmentation import SegmentScores
 
 
 def print_scores(label: str, scores: DetectionScores) -> None:
@@ -45,6 +46,22 @@ def print_scores(label: str, scores: DetectionScores) -> None:
     )
     if scores.score != best.score:
         say(f"counted here: score > {scores.score:.3f}")
+
+
+def print_segment_scores(label: str, scores: SegmentScores) -> None:
+    """Class by class, then the whole."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    say(f"{escape(label)}, {escape(scores.data)}: {scores.pictures} pictures")
+    table = Table("class", box=None, padding=(0, 2, 0, 0))
+    for column in ("pixels", "IoU"):
+        table.add_column(column, justify="right")
+    pixels = scores.confusion.sum(axis=1).tolist()
+    for name, count, iou in zip(("nothing", *scores.classes), pixels, scores.iou.tolist(), strict=True):
+        table.add_row(escape(name), f"{count:,}", _share(iou))
+    say(table)
+    say(f"mean IoU {_share(scores.mean_iou)}, pixels right {_share(scores.pixel_accuracy)}")
 
 
 def print_proposal_scores(scores: ProposalScores) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _RUNS = Path("runs")
 _READER = "plate_reader"
+_SEGMENTERS = ("u_net", "fcn")
 _CLASSIC = ("hog_windows", "deformable_parts")
 
 
@@ -117,6 +118,8 @@ def _read(config: Path | None, flags: dict[str, Any]) -> Options:
         return _read_reader(document, flags)
     if family in _CLASSIC:
         return _read_classic(document, flags)
+    if family in _SEGMENTERS:
+        return _read_segmenter(document, flags)
     if config is None and "data" not in flags:
         raise ConfigError(
             "there is nothing to learn from",
@@ -168,6 +171,17 @@ def _read_classic(document: Document, flags: dict[str, Any]) -> ClassicTrainOpti
     return validated(ClassicTrainOptions, for_classic(document.values, flags), document)
 
 
+def _read_segmenter(document: Document, flags: dict[str, Any]) -> LearningOptions:
+    """A segmenter's options; its flags are those of a detector, but that its model is in the file."""
+    from streamdet.config.validation import validated
+    from streamdet.training.flags import with_flags
+    from streamdet.training.segmenting import SegmenterTrainOptions
+
+    if "model" in flags:
+        raise ConfigError("the file names a segmenter already", where=document.path, got=f"--model {flags['model']}")
+    return validated(SegmenterTrainOptions, with_flags(document.values, flags), document)
+
+
 def _free_folder(config: Path | None, options: Options) -> Path:
     """runs/NAME, or runs/NAME-2 and so on."""
     from streamdet.training.options import TrainOptions
@@ -212,6 +226,7 @@ def _train(options: Options, folder: RunFolder, *, quiet: bool) -> int:
     from streamdet.training.reading import ReaderTrainOptions, run_reader_training
     from streamdet.training.reporting import Reporter
     from streamdet.training.running import run_training
+    from streamdet.training.segmenting import SegmenterTrainOptions, run_segmenter_training
 
     with Signals() as signals:
         asked = []
@@ -221,6 +236,8 @@ def _train(options: Options, folder: RunFolder, *, quiet: bool) -> int:
             outcome: Outcome[Any]
             if isinstance(options, ClassicTrainOptions):
                 outcome = run_classic_training(options, folder, reporter, **told)
+            elif isinstance(options, SegmenterTrainOptions):
+                outcome = run_segmenter_training(options, folder, reporter, **told)
             elif isinstance(options, ReaderTrainOptions):
                 outcome = run_reader_training(options, folder, reporter, **told)
             else:

@@ -64,6 +64,39 @@ def detections(
 
 
 @eval_app.command()
+def segments(
+    engine: Annotated[str, typer.Argument(help="A segmenter on the shelf, its folder, or the folder of a training.")],
+    data: Annotated[str, typer.Argument(metavar="DATASET", help="Pictures with outlines: PATH, or PATH:SPLIT.")],
+    out: Annotated[Path | None, typer.Option(help="A file for the figures, as JSON.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON instead.")] = False,
+    backend: Annotated[str, typer.Option(help="The runtime of an engine.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="The file of an engine that has several.")] = None,
+) -> None:
+    """How well pixels are labelled: overlap (IoU) per class and in the mean, and the share of pixels that are right."""
+    import json
+
+    from streamdet.cli.scores import print_segment_scores, progress_bar
+    from streamdet.datasets.catalogue import open_data_set
+    from streamdet.evaluation.segmentation import open_segmenter, score_segments
+
+    data_set = open_data_set(data)
+    predictor = open_segmenter(engine, backend, precision)
+    try:
+        with progress_bar(f"scoring {predictor.label}") as progress:
+            scores = score_segments(predictor, data_set, progress)
+    finally:
+        predictor.close()
+    figures = json.dumps({"segmenter": predictor.label, **scores.as_json()}, indent=2, ensure_ascii=False)
+    if as_json:
+        typer.echo(figures)
+    else:
+        print_segment_scores(predictor.label, scores)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(figures + "\n", encoding="utf-8")
+
+
+@eval_app.command()
 def tracks(
     pred: Annotated[Path, typer.Argument(help="Folder of <sequence>.txt or .csv in the MOTChallenge layout.")],
     gt: Annotated[Path, typer.Argument(help="Folder of <sequence>/gt/gt.txt.")],

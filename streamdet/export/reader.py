@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamdet.errors import MissingExtra, ModelRefused
-from streamdet.export.network import OPSET, quiet
+from streamdet.errors import ModelRefused
+from streamdet.export.tracing import traced
 from streamdet.graft.folding import fold
 from streamdet.graft.graft import IR_VERSION
-from streamdet.graft.reader_check import SAME, ReaderRow, check_reader, crops_for
+from streamdet.graft.reader_check import SAME, RuntimeRow, check_reader, crops_for
 from streamdet.graft.shelving import put_on_shelf, refuse_name
 from streamdet.infer.shelf import Engine
 from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Fit, Provenance
@@ -36,7 +36,7 @@ class ExportedReader:
 
     engine: Engine
     torch_apart: float  # the largest difference of a probability between torch and ONNX Runtime
-    rows: tuple[ReaderRow, ...]
+    rows: tuple[RuntimeRow, ...]
 
 
 class _FromPixels(nn.Module):
@@ -52,30 +52,10 @@ class _FromPixels(nn.Module):
 
 def reader_onnx(model: PlateReader, size: tuple[int, int]) -> Any:
     """The reader as an onnx.ModelProto: u8 [B, 1, H, W] → its maps by their names; the model is not touched."""
-    try:
-        import onnxscript  # noqa: F401 - torch's exporter stands on it
-    except ModuleNotFoundError as error:
-        raise MissingExtra("onnxscript", "train", "exporting a model") from error
     network = _FromPixels(copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval())
     width, height = size
-    example = torch.zeros(2, 1, height, width, dtype=torch.uint8)  # one picture would be taken for a constant
-    batch = torch.export.Dim("batch", min=1, max=_BATCH_LARGEST)
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                network,
-                (example,),
-                dynamo=True,
-                dynamic_shapes={"pixels": {0: batch}},
-                input_names=[_INPUT],
-                output_names=list(Maps._fields),
-                opset_version=OPSET,
-                verbose=False,
-            )
-    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise ModelRefused("the reader cannot be exported", got=str(error).strip().splitlines()[0][:300]) from error
-    assert program is not None  # it is only where a file was asked for
-    made = fold(program.model_proto)
+    example = {_INPUT: torch.zeros(2, 1, height, width, dtype=torch.uint8)}
+    made = fold(traced(network, example, Maps._fields, batch_largest=_BATCH_LARGEST, what="the reader"))
     made.ir_version = min(made.ir_version, IR_VERSION)
     return made
 

@@ -1,7 +1,7 @@
 """The check: an engine on every runtime that works here, held against what stands at the cut of its own fp32 graph.
 
-A detector, that is; what is asked of a reader stands in reader_check.py. It gates every import, export, cast and
-quantisation: what has not passed it on a runtime is not `proven_on` it.
+A detector, that is; what is asked of others stands in reader_check.py and segmenter_check.py. It gates every import,
+export, cast and quantisation: what has not passed it on a runtime is not `proven_on` it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from streamdet.graft.proof import COMPARED_ABOVE, found_in, with_cut
 from streamdet.graft.raw import Runner, load_engine_graph
 from streamdet.graft.reader_check import CROPS, check_reader
 from streamdet.graft.reference import Candidates
+from streamdet.graft.segmenter_check import PICTURES as SEGMENTED
+from streamdet.graft.segmenter_check import check_segmenter
 from streamdet.infer.backends import CATALOGUE, available, open_backend
 from streamdet.infer.contract import Session
 from streamdet.infer.cut import TailPlace
@@ -77,15 +79,15 @@ class CheckReport:
 def check_engine(engine: Engine, pictures: Path | None = None) -> CheckReport:
     """Run every file on every runtime, on golden and random pictures and those of a folder."""
     manifest = engine.manifest
-    if manifest.kind == "reader":
-        read = tuple(
-            CheckRow(row.runtime, row.precision, "graph", row.verdict, why=row.why) for row in check_reader(engine)
+    if manifest.kind != "detector":
+        reads = manifest.kind == "reader"
+        other = tuple(
+            CheckRow(row.runtime, row.precision, "graph", row.verdict, why=row.why)
+            for row in (check_reader(engine) if reads else check_segmenter(engine))
         )
-        return CheckReport(read, _findings(engine), CROPS)
-    if manifest.kind != "detector" or manifest.nms is None:
-        raise EngineMismatch(
-            "the engine cannot be checked", where=engine.folder, expected="a detector or a reader", got=manifest.kind
-        )
+        return CheckReport(other, _findings(engine), CROPS if reads else SEGMENTED)
+    if manifest.nms is None:
+        raise EngineMismatch("a detector without suppression cannot be checked", where=engine.folder)
     shown, real = _pictures(engine, pictures)
     expected = _expected(engine, shown)
     rows = tuple(_rows(engine, expected, shown, real))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ Verdict = Literal["agrees", "differs", "fails", "not here"]
 
 
 @dataclass(frozen=True)
-class ReaderRow:
+class RuntimeRow:
     """One precision on one runtime."""
 
     runtime: str
@@ -38,7 +38,7 @@ class ReaderRow:
     why: str
 
 
-def check_reader(engine: Engine, crops: npt.NDArray[np.uint8] | None = None) -> list[ReaderRow]:
+def check_reader(engine: Engine, crops: npt.NDArray[np.uint8] | None = None) -> list[RuntimeRow]:
     """Run every file on every runtime on crops [n, C, H, W]; rendered ones where none are given."""
     shown = crops_for(engine.manifest) if crops is None else crops
     _, path = engine.model("fp32" if any(file.precision == "fp32" for file in engine.manifest.files) else None)
@@ -46,7 +46,7 @@ def check_reader(engine: Engine, crops: npt.NDArray[np.uint8] | None = None) -> 
     runner = Runner(load_engine_graph(path), path, list(outputs.values()))
     pieces = [runner.run({engine.manifest.input.name: shown[i : i + 1]}) for i in range(len(shown))]
     expected = [{meaning: piece[name][0] for meaning, name in outputs.items()} for piece in pieces]
-    return list(_rows(engine, expected, shown))
+    return list(rows_of(engine, lambda runtime, precision: _row(engine, runtime, precision, expected, shown)))
 
 
 def crops_for(manifest: EngineManifest) -> npt.NDArray[np.uint8]:
@@ -58,21 +58,23 @@ def crops_for(manifest: EngineManifest) -> npt.NDArray[np.uint8]:
     return drawn[:, None] if drawn.ndim == 3 else np.ascontiguousarray(drawn.transpose(0, 3, 1, 2))
 
 
-def _rows(engine: Engine, expected: Sequence[Arrays], shown: npt.NDArray[np.uint8]) -> Iterator[ReaderRow]:
+def rows_of(engine: Engine, row: Callable[[str, str], RuntimeRow]) -> Iterator[RuntimeRow]:
+    """What `row` says of every runtime and precision that the engine has a file for."""
     written = {file.precision for file in engine.manifest.files}
     for place in available():
         for precision in CATALOGUE[place.name].precisions:
             if ("fp32" if precision == "bf16" else precision) not in written:
                 continue
-            if not place.usable:
-                yield ReaderRow(place.name, precision, "not here", place.why_not or "")
-                continue
-            yield _row(engine, place.name, precision, expected, shown)
+            yield (
+                row(place.name, precision)
+                if place.usable
+                else RuntimeRow(place.name, precision, "not here", place.why_not or "")
+            )
 
 
 def _row(
     engine: Engine, runtime: str, precision: str, expected: Sequence[Arrays], shown: npt.NDArray[np.uint8]
-) -> ReaderRow:
+) -> RuntimeRow:
     try:
         backend = open_backend(engine, runtime, precision, "graph")
         try:
@@ -80,12 +82,12 @@ def _row(
         finally:
             backend.close()
     except StreamdetError as error:
-        return ReaderRow(runtime, precision, "fails", error.line)
+        return RuntimeRow(runtime, precision, "fails", error.line)
     worst = max(_apart(*pair) for pair in zip(expected, found, strict=True))
     compared, other = _texts(expected, found, len(engine.manifest.alphabet))
     why = f"{len(shown)} crops, {compared} read surely, {other} of them otherwise, off by at most {worst:.2g}"
     agrees = worst <= SAME if precision == "fp32" else other <= SHARE * compared
-    return ReaderRow(runtime, precision, "agrees" if agrees else "differs", why)
+    return RuntimeRow(runtime, precision, "agrees" if agrees else "differs", why)
 
 
 def answers(session: Session, manifest: EngineManifest, shown: npt.NDArray[np.uint8]) -> list[Arrays]:

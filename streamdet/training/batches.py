@@ -19,10 +19,11 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from streamdet.datasets.areas import masks_of
+from streamdet.datasets.areas import labels_of, masks_of
 from streamdet.datasets.samples import Objects, Sample
 from streamdet.errors import StreamdetError, TrainingFailed
 from streamdet.models.contract import Targets
+from streamdet.models.segmentation.contract import LabelTargets
 
 _AHEAD = 2  # batches prepared per worker
 _SILENCE_S = 300.0  # a batch that takes longer than this will never come
@@ -225,6 +226,14 @@ def collate_masks(samples: Sequence[Sample]) -> Batch:
     return replace(batch, targets=replace(batch.targets, masks=masks))
 
 
+def collate_labels(samples: Sequence[Sample]) -> Batch:
+    """Samples of one size → one batch, and of every pixel the object that it belongs to."""
+    pixels = torch.from_numpy(np.stack([sample.rgb for sample in samples])).permute(0, 3, 1, 2)
+    height, width = pixels.shape[2:]
+    labels = np.stack([labels_of(sample.objects, (width, height)) for sample in samples])
+    return Batch(tuple(sample.key for sample in samples), pixels, LabelTargets(torch.from_numpy(labels)))
+
+
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples of one size → one batch, objects padded to the picture that has most."""
     pixels = torch.from_numpy(np.stack([sample.rgb for sample in samples])).permute(0, 3, 1, 2)
@@ -255,18 +264,24 @@ def _keypoints(objects: Sequence[Objects], rows: int) -> torch.Tensor | None:
 
 
 def resized(batch: Batch, size: tuple[int, int]) -> Batch:
-    """The batch at another size (width, height), boxes and points with it."""
+    """The batch at another size (width, height), boxes, points and masks with it."""
     width, height = size
     if (height, width) == tuple(batch.pixels.shape[2:]):
         return batch
     scale = torch.tensor([width / batch.pixels.shape[3], height / batch.pixels.shape[2]])
     pixels = torch.nn.functional.interpolate(batch.pixels, size=(height, width), mode="bilinear", antialias=True)
+    if isinstance(batch.targets, LabelTargets):
+        return Batch(batch.keys, pixels, LabelTargets(_coarser(batch.targets.labels[:, None], size)[:, 0]))
     targets = replace(batch.targets, xyxy=batch.targets.xyxy * scale.repeat(2))
     if targets.keypoints is not None:
         targets = replace(targets, keypoints=targets.keypoints * torch.cat([scale, torch.ones(1)]))
     if targets.regions is not None:
         targets = replace(targets, regions=targets.regions * scale.repeat(2))
     if targets.masks is not None:
-        masks = torch.nn.functional.interpolate(targets.masks, size=(height, width), mode="nearest-exact")
-        targets = replace(targets, masks=masks)
+        targets = replace(targets, masks=_coarser(targets.masks, size))
     return Batch(batch.keys, pixels, targets)
+
+
+def _coarser(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Maps u8 [B, n, H, W] at another size, each place as the nearest pixel has it."""
+    return torch.nn.functional.interpolate(maps, size=(size[1], size[0]), mode="nearest-exact")

@@ -28,7 +28,7 @@ from streamdet.training.course import Course, Outcome, run_course
 from streamdet.training.detection_tables import counted, tables_of
 from streamdet.training.distributed import Ranks
 from streamdet.training.labelled import DataSets, examined, open_all, refuse_without_outlines
-from streamdet.training.options import TrainOptions
+from streamdet.training.options import LearningOptions, PictureTrainOptions, TrainOptions
 from streamdet.training.plots import draw_plots
 from streamdet.training.rcnn import fit_last_steps
 from streamdet.training.regions import WithRegions, collate_regions
@@ -52,7 +52,7 @@ def run_training(
     """Train to the end of the budget and leave everything in the folder; go on with what lies there already."""
 
     def prepare(ranks: Ranks) -> Course[DetectionScores]:
-        _check_share(options, ranks)
+        refuse_uneven(options, ranks)
         data = examined(open_all(options.data), options.size, options.data.skip_bad, folder.skipped, reporter)
         task = _task(options, data, folder)
         said = (
@@ -70,7 +70,8 @@ def run_training(
     return run_course(options, prepare, folder, reporter, command=command, stop=stop)
 
 
-def _check_share(options: TrainOptions, ranks: Ranks) -> None:
+def refuse_uneven(options: LearningOptions, ranks: Ranks) -> None:
+    """Every process takes as many pictures of a batch as any other."""
     if options.batch % ranks.world:
         raise ConfigError(
             "a batch cannot be shared evenly among the processes",
@@ -125,7 +126,7 @@ def _task(options: TrainOptions, data: DataSets, folder: RunFolder) -> Task[AnyD
     return Task(model, pictures, judged, samples, judge, keep, hash_of_labels(data.train), joined, figure)
 
 
-def calmed(options: TrainOptions) -> AugmentOptions:
+def calmed(options: PictureTrainOptions) -> AugmentOptions:
     """Pictures nearly as they will be met, for the end of the training."""
     calm, strength = options.augment.calm(), options.plain_strength
     low, high = (1 + (bound - 1) * strength for bound in calm.scale)

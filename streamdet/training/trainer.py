@@ -126,6 +126,8 @@ class _Training:
                 if self.progress.ended:
                     return
                 self._save()
+        if stretch.last == stretch.phase_last:
+            self._report(stretch)  # the next phase has other terms
 
     def _batches(self, stretch: Stretch, steps: range) -> Generator[tuple[Batch, ...], None, None]:
         options, ranks = self.options, self.ranks

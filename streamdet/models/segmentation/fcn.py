@@ -48,7 +48,8 @@ class ClassifierHead(nn.Module):
 
     def everywhere(self, features: Tensor) -> Tensor:
         """[B, C, h, w] → [B, 1 + classes, h − cells + 1, w − cells + 1]: for each window what `forward` says of it."""
-        x = functional.conv2d(features, self.first.weight.unflatten(1, (-1, self.cells, self.cells)), self.first.bias)
+        kernels = self.first.weight.reshape(self.first.out_features, -1, self.cells, self.cells)
+        x = functional.conv2d(features, kernels, self.first.bias)
         for layer in (self.second, self.class_layer):
             x = functional.conv2d(functional.relu(x), layer.weight[:, :, None, None], layer.bias)
         return x
