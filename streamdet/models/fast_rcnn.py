@@ -13,7 +13,6 @@ from torch import Tensor
 from streamdet.models.box_head import BoxHead, BoxHeadOptions
 from streamdet.models.contract import Cut, RegionModel, Targets
 from streamdet.models.geometry import area
-from streamdet.models.multi_scale import Scales, at_scales
 from streamdet.models.proposals import Proposals
 from streamdet.models.trunk import Trunk, TrunkOptions
 
@@ -32,7 +31,6 @@ class FastRcnnOptions(TrunkOptions):
     box_head: BoxHeadOptions = Field(
         BoxHeadOptions(pooling="max", convs=0), description="What looks at the regions; 64 of a picture learn."
     )
-    scales: Scales = Field((1.0,), description="Pictures are looked at in all these sizes, when it has learnt.")
 
 
 class FastRcnn(RegionModel):
@@ -59,12 +57,8 @@ class FastRcnn(RegionModel):
         )
 
     def forward(self, pixels: Tensor, regions: Tensor) -> Cut:
-        def look(shown: Tensor, across: float, down: float) -> Cut:
-            height, width = shown.shape[-2:]
-            there = regions * regions.new_tensor([across, down, across, down])
-            return self.box_head.detect(self.trunk(shown), held(there), width, height)
-
-        return at_scales(pixels, self.options.scales, self.stride, look)
+        height, width = pixels.shape[-2:]
+        return self.box_head.detect(self.trunk(pixels), held(regions), width, height)
 
     def losses(self, pixels: Tensor, targets: Targets) -> dict[str, Tensor]:
         return self.box_head.losses(self.trunk(pixels), held(proposed(targets)), targets)

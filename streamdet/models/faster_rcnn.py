@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from streamdet.models.backbones import Pyramid
 from streamdet.models.box_head import BoxHead, BoxHeadOptions
 from streamdet.models.contract import WHOLE, Cut, DetectionModel, Phase, Targets
-from streamdet.models.multi_scale import Scales, at_scales
 from streamdet.models.proposals import ProposalNetwork, ProposalOptions, Proposals
 from streamdet.models.trunk import Trunk, TrunkOptions
 
@@ -24,7 +23,6 @@ class FasterRcnnOptions(TrunkOptions):
 
     proposals: ProposalOptions = Field(ProposalOptions(), description="The first stage.")
     box_head: BoxHeadOptions = Field(BoxHeadOptions(), description="The second stage.")
-    scales: Scales = Field((1.0,), description="Pictures are looked at in all these sizes, when it has learnt.")
     training: Literal["joint", "alternating"] = Field(
         "joint", description="All four losses at once, or the four steps of the original paper."
     )
@@ -79,10 +77,6 @@ class FasterRcnn(DetectionModel):
         return (WHOLE,) if self.proposer is None else (PROPOSING, DETECTING, PROPOSING_SHARED, DETECTING_SHARED)
 
     def forward(self, pixels: Tensor) -> Cut:
-        return at_scales(pixels, self.options.scales, self.stride, self._look)
-
-    def _look(self, pixels: Tensor, across: float, down: float) -> Cut:
-        """At one scale; regions come from the picture as it is shown."""
         pyramid = self.trunk(pixels)
         height, width = pixels.shape[-2:]
         return self.box_head.detect(pyramid, self._proposals(pixels, pyramid), width, height)

@@ -47,7 +47,7 @@ class MaskRcnn(FasterRcnn):
             ),
         )
 
-    def _look(self, pixels: Tensor, across: float, down: float) -> Cut:
+    def forward(self, pixels: Tensor) -> Cut:
         pyramid = self.trunk(pixels)
         height, width = pixels.shape[-2:]
         cut = self.box_head.detect(pyramid, self._proposals(pixels, pyramid), width, height)

@@ -11,10 +11,9 @@ from rendered import CLASSES, shapes
 from torch import nn
 
 from streamdet.models.box_head import BoxHead, BoxHeadOptions, LearningRegions, candidates
-from streamdet.models.contract import Cut, Targets
+from streamdet.models.contract import Targets
 from streamdet.models.fast_rcnn import FastRcnn, FastRcnnOptions
 from streamdet.models.faster_rcnn import FasterRcnn, FasterRcnnOptions
-from streamdet.models.multi_scale import at_scales
 from streamdet.models.proposals import Proposals
 
 torch.set_num_threads(1)
@@ -128,29 +127,16 @@ def test_with_context_a_region_is_seen_beside_the_whole_picture():
     assert torch.equal(seen[..., :16], beside._seen(changed, here)[..., :16])
 
 
-def test_several_scales_give_boxes_in_pixels_of_the_picture():
-    seen = []
-
-    def look(pixels: torch.Tensor, across: float, down: float):
-        seen.append(tuple(pixels.shape[-2:]))
-        height, width = pixels.shape[-2:]
-        return Cut(torch.tensor([[[0.0, 0.0, width / 2, height / 2]]]), torch.ones(1, 1, 1))
-
-    cut = at_scales(torch.rand(1, 3, 64, 96), (1.0, 2.0, 0.4), 32, look)
-    assert [(64, 96), (128, 192), (32, 32)] == seen
-    assert torch.allclose(cut.xyxy, torch.tensor([0.0, 0.0, 48.0, 32.0]).expand(1, 3, 4))
-
-
-def test_faster_and_fast_r_cnn_take_passes_context_and_scales():
+def test_faster_and_fast_r_cnn_take_passes_and_context():
     options = BoxHeadOptions(convs=0, width=16, passes=2, context=True, samples=16)
     torch.manual_seed(0)
-    faster = FasterRcnn(2, FasterRcnnOptions(backbone="tiny", channels=8, box_head=options, scales=(1.0, 1.5))).eval()
-    fast = FastRcnn(2, FastRcnnOptions(backbone="tiny", channels=8, box_head=options, scales=(1.0, 1.5))).eval()
+    faster = FasterRcnn(2, FasterRcnnOptions(backbone="tiny", channels=8, box_head=options)).eval()
+    fast = FastRcnn(2, FastRcnnOptions(backbone="tiny", channels=8, box_head=options)).eval()
     pixels, targets = shapes(1)
     regions = around(targets).regions
     assert regions is not None
-    assert 4 * faster.options.proposals.count == faster(pixels).xyxy.shape[1]
+    assert 2 * faster.options.proposals.count == faster(pixels).xyxy.shape[1]
     cut = fast(pixels, regions)
-    assert 4 * regions.shape[1] == cut.xyxy.shape[1]
+    assert 2 * regions.shape[1] == cut.xyxy.shape[1]
     assert (cut.xyxy <= 96).all()
     assert all(term.isfinite() for term in fast.train().losses(pixels, around(targets)).values())

@@ -16,7 +16,6 @@ from streamdet.masks import pasted
 from streamdet.models.contract import Targets
 from streamdet.models.mask_head import masks_in
 from streamdet.models.mask_rcnn import MaskRcnn
-from streamdet.models.multi_scale import at_scales
 
 torch.set_num_threads(1)
 
@@ -45,17 +44,6 @@ def test_every_candidate_has_a_mask(model: MaskRcnn):
     assert (2, model.options.proposals.count, 28, 28) == cut.masks.shape
     assert (cut.masks >= 0).all()
     assert (cut.masks <= 1).all()
-
-
-def test_masks_of_several_scales_follow_their_boxes(model: MaskRcnn):
-    pixels = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        cut = at_scales(pixels, (1.0, 2.0), model.stride, model.eval()._look)
-        once = model(pixels)
-    assert cut.masks is not None
-    assert once.masks is not None
-    assert (1, 2 * model.options.proposals.count, 28, 28) == cut.masks.shape
-    assert torch.equal(once.masks, cut.masks[:, : model.options.proposals.count])
 
 
 def test_five_losses_are_finite_with_and_without_objects(model: MaskRcnn):
