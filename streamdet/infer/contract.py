@@ -103,3 +103,11 @@ class DetectorOnGpus(Protocol):
     def worker(self, threads: int = 1, gpu: int | None = None) -> DetectorWorker:
         """As Detector.worker, on that GPU."""
         ...
+
+
+def least_deadline_s(detector: object) -> float:
+    """How long an answer may take whatever a run's own limits say; 0 unless a Detector has `least_deadline_s`.
+
+    A method that takes seconds by its nature has it: slow is not stuck.
+    """
+    return float(getattr(detector, "least_deadline_s", 0.0))

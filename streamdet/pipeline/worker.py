@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from streamdet.errors import InferenceFailed, StreamdetError
-from streamdet.infer.contract import Detector, DetectorOnGpus, DetectorWorker
+from streamdet.infer.contract import Detector, DetectorOnGpus, DetectorWorker, least_deadline_s
 from streamdet.metrics import Meter
 from streamdet.pipeline.backoff import Backoff
 from streamdet.pipeline.batcher import Batcher, Wanted
@@ -198,6 +198,7 @@ class Crew:
     def watch(self, deadline_s: float) -> None:
         """Called now and then by the supervisor: what runs for too long is abandoned and replaced."""
         now = self.clock.now()
+        deadline_s = max(deadline_s, least_deadline_s(self.detector))
         for worker in (*self._workers, *self._retired):
             batch = worker.overdue(now, deadline_s)
             if batch is None:

@@ -18,6 +18,8 @@ from streamdet.infer.shelf import Engine, Shelf, Suite, verified
 from streamdet.manifest import Procedure
 from streamdet.suites.program import Program, Setup, open_program
 
+_LEAST_DEADLINE_S = 60.0  # a procedure takes seconds on a busy machine, R-CNN ten
+
 
 class SuiteDetector(PictureDetector):
     """Detector over a suite's own procedure; see infer.contract.Detector. It works on the CPU, a picture at a time."""
@@ -36,6 +38,7 @@ class SuiteDetector(PictureDetector):
         self.needs_picture = True
         self.batch_limit = 1
         self.score = procedure.score
+        self.least_deadline_s = _LEAST_DEADLINE_S
         self._files = {file.path: verified(suite.folder, file) for file in procedure.files}
 
     def worker(self, threads: int = 1) -> SuiteWorker:

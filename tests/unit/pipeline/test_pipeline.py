@@ -180,6 +180,20 @@ def test_a_session_that_never_returns_is_replaced_and_its_frame_is_unknown() -> 
     assert 1 == report.streams[0].unknown
 
 
+def test_a_detector_that_is_slow_by_its_nature_is_waited_for() -> None:
+    def slow(frame: Frame) -> Detections:
+        time.sleep(0.6)
+        return Detections.empty(("thing",))
+
+    detector = FakeDetector(found=slow)
+    detector.least_deadline_s = 30.0  # type: ignore[attr-defined]
+    sink = ListSink()
+    pipeline = Pipeline([sink], limits=Limits(inference_deadline_s=0.1), cores=1)
+    pipeline.add("one", Stream(SyntheticSource(frames=2), (detector,)))
+    pipeline.run()
+    assert [True, True] == [result.detections is not None for result in sink.results]
+
+
 def test_a_live_stream_drops_what_it_cannot_do_and_a_recorded_one_does_not() -> None:
     def slow(frame: Frame) -> Detections:
         time.sleep(0.005)
