@@ -175,6 +175,8 @@ def card_of(manifest: EngineManifest | SuiteManifest) -> str:
     """CARD.md: what a person wants to know of an engine, from its manifest alone."""
     rows = _suite_rows(manifest) if isinstance(manifest, SuiteManifest) else _engine_rows(manifest)
     told = manifest.provenance.model_dump(exclude={"scores"})
+    if manifest.provenance.recipe.endswith(".yaml"):
+        told["recipe"] += f": streamdet train {manifest.provenance.recipe} --out RUN"
     rows += [(key, str(value)) for key, value in told.items() if value]
     rows += [(key, f"{value:.4g}") for key, value in manifest.provenance.scores.items()]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
@@ -184,11 +186,14 @@ def card_of(manifest: EngineManifest | SuiteManifest) -> str:
 def _suite_rows(manifest: SuiteManifest) -> list[tuple[str, str]]:
     rows = [("steps", " then ".join(manifest.steps))]
     if isinstance(manifest.detect, Procedure):
-        classes = manifest.detect.classes
-        rows.append(("classes", f"{len(classes)}: {', '.join(classes[:8])}{' …' * (len(classes) > 8)}"))
+        rows.append(("classes", _listed(manifest.detect.classes)))
         rows.append(("score threshold", f"{manifest.detect.score}"))
         rows += [(file.path, f"sha256 {file.sha256[:16]}…") for file in manifest.detect.files]
     return rows
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return f"{len(classes)}: {', '.join(classes[:8])}{' …' * (len(classes) > 8)}"
 
 
 def _engine_rows(manifest: EngineManifest) -> list[tuple[str, str]]:
@@ -196,12 +201,18 @@ def _engine_rows(manifest: EngineManifest) -> list[tuple[str, str]]:
     width, height = seen.size
     smallest, largest = seen.batch
     rows = [
-        ("family", manifest.family),
+        ("kind", f"{manifest.kind}, family {manifest.family}"),
         ("input", f"{width}x{height}, {seen.colour}, {seen.fit.mode}, pad {seen.fit.pad}"),
         ("batch", f"{smallest}" if smallest == largest else f"{smallest} to {largest}"),
-        ("classes", f"{len(manifest.classes)}: {', '.join(manifest.classes[:8])}{' …' * (len(manifest.classes) > 8)}"),
-        ("score threshold", f"{manifest.score}"),
     ]
+    if manifest.alphabet:
+        rows.append(("alphabet", manifest.alphabet))
+    else:
+        rows.append(("classes", _listed(manifest.classes)))
+    if manifest.keypoints:
+        rows.append(("keypoints", ", ".join(manifest.keypoints)))
+    if manifest.kind == "detector":
+        rows.append(("score threshold", f"{manifest.score}"))
     if nms is not None and nms.end_to_end:
         rows.append(("suppression", "none: the network gives no duplicates"))
     elif nms is not None:
