@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from streamdet.config.models import DetectOptions, NoTracker, ReadOptions, RunOptions, StreamOptions
 from streamdet.config.overwriting import refuse_overwriting
 from streamdet.errors import ConfigError, EngineNotFound, ManifestInvalid, StreamdetError
 from streamdet.frames import Detections
-from streamdet.infer.contract import Detector
+from streamdet.infer.contract import Detector, least_deadline_s
 from streamdet.infer.shelf import Shelf, Suite
 from streamdet.pipeline.joining import class_table
 from streamdet.pipeline.pipeline import Limits, Pipeline
+from streamdet.pipeline.selection import thresholds
 from streamdet.pipeline.stream import Motion, ReadStage, Stream, TrackerFactory
 from streamdet.pipeline.turns import Queued
 from streamdet.plates.privacy import Veil, veil
@@ -114,11 +117,12 @@ class Streams:
         run = self.options
         classes = stream.classes or run.classes
         class_scores = {**run.class_scores, **stream.class_scores}
+        score = stream.score if stream.score is not None else run.score
         detectors = self.detectors_of(name, stream)
         return Stream(
             make_source(name, uri, stream, lambda: self.place(name, detectors)),
             detectors,
-            tracker=self._tracker(stream),
+            tracker=self._tracker(stream, thresholds(detectors, score, class_scores)),
             read=self.read_of(name, stream, detectors),
             motion=_camera_motion if stream.camera_motion else None,
             priority=stream.priority,
@@ -126,12 +130,12 @@ class Streams:
             max_frames=stream.max_frames,
             stale_s=stream.stale_s,
             required=stream.required,
-            score=stream.score if stream.score is not None else run.score,
+            score=score,
             class_scores=class_scores,
             classes=None if classes is None else frozenset(classes),
             ignore=stream.ignore or run.ignore,
             frozen_s=stream.frozen_s,
-            answer_deadline_s=stream.answer_deadline_s,
+            answer_deadline_s=max(stream.answer_deadline_s, 2 * max(map(least_deadline_s, detectors))),
         )
 
     def playlist(self, name: str, stream: StreamOptions, files: Sequence[str]) -> list[tuple[Queued, Path]]:
@@ -213,7 +217,7 @@ class Streams:
             self._detectors[options] = self.load(options)
         return self._detectors[options]
 
-    def _tracker(self, stream: StreamOptions) -> TrackerFactory | None:
+    def _tracker(self, stream: StreamOptions, scores: npt.NDArray[np.float32]) -> TrackerFactory | None:
         options = stream.track or self.options.track or ByteTrackOptions()
         if isinstance(options, NoTracker):
             return None
@@ -221,7 +225,7 @@ class Streams:
             # The first update loads compiled kernels, or compiles them: not while a frame waits in a lane.
             self._warm.add(options)
             make_tracker(options).update(Detections.empty(), 0.0)
-        return lambda previous, gap_s: make_tracker(options, previous=previous, gap_s=gap_s)
+        return lambda previous, gap_s: make_tracker(options, previous=previous, gap_s=gap_s, thresholds=scores.tolist())
 
 
 def load_engine(options: DetectOptions) -> Detector:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.frames import Detections, Tracks, TrackState
+from streamdet.infer.contract import Detector
+from streamdet.pipeline.joining import class_table
 from streamdet.pipeline.stream import Polygon, Stream
 
 
@@ -19,15 +23,7 @@ class Selection:
         plain = [name for detector in stream.detectors for name in detector.names]
         if stream.classes is not None:
             self._allowed = np.array([not stream.classes.isdisjoint(both) for both in zip(names, plain, strict=True)])
-        recommended = np.concatenate(
-            [np.full(max(len(detector.names), 1), detector.score, np.float32) for detector in stream.detectors]
-        )
-        self._threshold = recommended if stream.score is None else np.full_like(recommended, stream.score)
-        for row, both in enumerate(zip(names, plain, strict=True)):
-            for name in both:
-                if name in stream.class_scores:
-                    self._threshold[row] = stream.class_scores[name]
-                    break
+        self._threshold = thresholds(stream.detectors, stream.score, stream.class_scores)
 
     def before_tracking(self, found: Detections) -> Detections:
         """Without unwanted classes, without what lies in an ignored area, and without numbers that are none."""
@@ -60,6 +56,24 @@ class Selection:
                 tracks.track_id[shown], tracks.smooth_xyxy[shown], tracks.state[shown], tracks.coasting, tracks.events
             )
         return found.rows(shown), tracks
+
+
+def thresholds(
+    detectors: Sequence[Detector], score: float | None, class_scores: Mapping[str, float]
+) -> npt.NDArray[np.float32]:
+    """From which score on a detection of each class counts: as was said of the class, of all, or by its engine."""
+    names = class_table(detectors)[1]
+    plain = [name for detector in detectors for name in detector.names]
+    recommended = [np.full(max(len(detector.names), 1), detector.score, np.float32) for detector in detectors]
+    found = np.concatenate(recommended)
+    if score is not None:
+        found[:] = score
+    for row, both in enumerate(zip(names, plain, strict=True)):
+        for name in both:
+            if name in class_scores:
+                found[row] = class_scores[name]
+                break
+    return found
 
 
 def inside_polygon(points: npt.NDArray[np.floating], polygon: Polygon) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -45,7 +46,12 @@ class ByteTrack(ColumnTracker):
     """See ByteTrackOptions; one instance per stream and epoch."""
 
     def __init__(
-        self, options: ByteTrackOptions, *, previous: Tracker | None = None, gap_s: float | None = None
+        self,
+        options: ByteTrackOptions,
+        *,
+        previous: Tracker | None = None,
+        gap_s: float | None = None,
+        thresholds: Sequence[float] = (),
     ) -> None:
         try:
             from streamdet.tracking.cascade import CascadeRules, cascade
@@ -66,4 +72,4 @@ class ByteTrack(ColumnTracker):
             min_hits=options.min_hits,
             life_s=options.max_lost_s,
         )
-        super().__init__(options, cascade, rules, previous=previous, gap_s=gap_s)
+        super().__init__(options, cascade, rules, previous=previous, gap_s=gap_s, thresholds=thresholds)

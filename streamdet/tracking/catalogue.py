@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -22,10 +22,20 @@ TRACKERS: Mapping[type[LifeOptions], Callable[..., Tracker]] = {
 }
 
 
-def make_tracker(options: LifeOptions, *, previous: Tracker | None = None, gap_s: float | None = None) -> Tracker:
+def make_tracker(
+    options: LifeOptions,
+    *,
+    previous: Tracker | None = None,
+    gap_s: float | None = None,
+    thresholds: Sequence[float] = (),
+) -> Tracker:
     """The tracker for one stream and epoch.
 
     With `previous`, the finished tracker of the epoch before, and the seconds between the two, its tracks are taken
-    up again where `options.reassociate_s` allows.
+    up again where `options.reassociate_s` allows. `thresholds`, one per class, are the scores from which detections
+    count for whoever asked; see levels.py. Where the options name a score, scores are taken as they are.
     """
-    return TRACKERS[type(options)](options, previous=previous, gap_s=gap_s)
+    named = any(name.startswith("score") for name in options.model_fields_set)
+    return TRACKERS[type(options)](
+        options, previous=previous, gap_s=gap_s, thresholds=() if named else tuple(thresholds)
+    )

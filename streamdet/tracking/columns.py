@@ -94,7 +94,8 @@ class Scratch(NamedTuple):
     """Room to work in: N rows (columns of an assignment), C slots, E candidate pairs."""
 
     xyxy: F64  # [N, 4]
-    score: F64  # [N]
+    score: F64  # [N] as the engine gave it: what events tell, what classes are voted with
+    level: F64  # [N] the score on the scale of the tracker's settings
     row: I32  # [9, N]: class, slot (−1: none), usable, the rows of a stage, and what the assignment needs
     price: F64  # [4, N], of the assignment
     slot: I32  # [3, C + 1]: the slots of a stage, the column of each (−1: none), where its candidates begin
@@ -141,6 +142,7 @@ def make_scratch(rows: int, slots: int, pairs: int) -> Scratch:
     return Scratch(
         xyxy=np.zeros((rows, 4), np.float64),
         score=np.zeros(rows, np.float64),
+        level=np.zeros(rows, np.float64),
         row=np.zeros((9, rows), np.int32),
         price=np.zeros((4, rows), np.float64),
         slot=np.zeros((3, slots + 1), np.int32),

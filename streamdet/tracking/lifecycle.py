@@ -41,11 +41,11 @@ def open_frame(tracks: Columns, work: Scratch, rows: int, steps: float, motion: 
 
 @compiled
 def choose_rows(work: Scratch, rows: int, least: float, below: float) -> int:
-    """Lists the usable, still unmatched rows with least ≤ score < below; how many there are."""
+    """Lists the usable, still unmatched rows with least ≤ level < below; how many there are."""
     count = 0
     for row in range(rows):
         free = work.row[c.ROW_USABLE, row] and work.row[c.ROW_SLOT, row] < 0
-        if free and least <= work.score[row] < below:
+        if free and least <= work.level[row] < below:
             work.row[c.CHOSEN, count] = row
             count += 1
     return count
@@ -88,7 +88,7 @@ def pair(
             if modulated:
                 similarity *= height_overlap(top, bottom, top2, bottom2)
             if fused:
-                similarity *= work.score[row]
+                similarity *= work.level[row]
             if similarity > floor:
                 work.edge_col[edges] = col
                 work.edge_cost[edges] = floor - similarity

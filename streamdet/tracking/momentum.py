@@ -117,7 +117,7 @@ def _pair(
             if overlap >= rules.floor:
                 bonus = 0.0
                 if rules.inertia > 0.0 and not recovering:
-                    bonus = rules.inertia * work.score[row] * _agreement(tracks, slot, last, work, row, pts_s, rules)
+                    bonus = rules.inertia * work.level[row] * _agreement(tracks, slot, last, work, row, pts_s, rules)
                 work.edge_col[edges] = col
                 work.edge_cost[edges] = -(overlap + bonus)
                 edges += 1

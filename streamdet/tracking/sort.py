@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -25,7 +26,14 @@ class SortOptions(LifeOptions):
 class Sort(ColumnTracker):
     """See SortOptions; one instance per stream and epoch."""
 
-    def __init__(self, options: SortOptions, *, previous: Tracker | None = None, gap_s: float | None = None) -> None:
+    def __init__(
+        self,
+        options: SortOptions,
+        *,
+        previous: Tracker | None = None,
+        gap_s: float | None = None,
+        thresholds: Sequence[float] = (),
+    ) -> None:
         try:
             from streamdet.tracking.momentum import MomentumRules, momentum
         except ModuleNotFoundError as error:
@@ -41,4 +49,4 @@ class Sort(ColumnTracker):
             min_hits=options.min_hits,
             life_s=options.max_lost_s,
         )
-        super().__init__(options, momentum, rules, previous=previous, gap_s=gap_s)
+        super().__init__(options, momentum, rules, previous=previous, gap_s=gap_s, thresholds=thresholds)

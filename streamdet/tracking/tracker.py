@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from streamdet.frames import Coasting, Detections, TrackEvent, Tracks
 from streamdet.tracking import columns as c
 from streamdet.tracking.contract import Tracker
+from streamdet.tracking.levels import Levels
 from streamdet.tracking.options import LifeOptions
 from streamdet.tracking.path import simplified
 
@@ -35,8 +36,10 @@ class ColumnTracker:
         *,
         previous: Tracker | None = None,
         gap_s: float | None = None,
+        thresholds: Sequence[float] = (),
     ) -> None:
         self.active = 0
+        self._levels = Levels(thresholds)
         self._options = options
         self._step = step
         self._rules = rules
@@ -79,6 +82,7 @@ class ColumnTracker:
         work = self._scratch
         work.xyxy[:rows] = detections.xyxy
         work.score[:rows] = detections.score
+        work.level[:rows] = self._levels.of(detections.score, detections.class_id)
         work.row[c.ROW_CLASS, :rows] = detections.class_id
         answer = Tracks(np.empty(rows, np.int64), np.empty((rows, 4), np.float32), np.empty(rows, np.uint8))
         moved = motion is not None and self._accept(motion)
