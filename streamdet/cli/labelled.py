@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -163,30 +163,42 @@ def _spread(available: int, count: int) -> list[int]:
     return [at * available // min(count, available) for at in range(min(count, available))]
 
 
+# scene → how many figures of which height
+_FIGURES: dict[str, dict[str, Any]] = {
+    "figure": {"figures": (1, 1)},
+    "figures": {"figures": (1, 3), "height_ratio": (0.25, 0.6)},
+}
+
+
 @data_app.command()
 def render(
     out: Annotated[Path, typer.Option(help="A new folder for pictures and labels.")],
     scene: Annotated[
-        str, typer.Option(help="plates: streets, with the plates in them; characters: single plates, with masks.")
+        str,
+        typer.Option(
+            help="plates: streets, with the plates in them; characters: single plates, with masks; "
+            "figure: one jointed figure a picture; figures: up to three."
+        ),
     ] = "plates",
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
     width: Annotated[
-        int | None, typer.Option(min=160, max=3840, help="Of a picture: 1280, of single plates 256.")
+        int | None, typer.Option(min=64, max=3840, help="Of a picture: 1280, of single plates 256, of figures 128.")
     ] = None,
-    height: Annotated[
-        int | None, typer.Option(min=64, max=2160, help="Of a picture: 720, of single plates 128.")
-    ] = None,
+    height: Annotated[int | None, typer.Option(min=64, max=2160, help="Of a picture: 720, of others 128.")] = None,
     countries: Annotated[str | None, typer.Option(help="Whose plates, such as RO,DE; all by default.")] = None,
     valid: Annotated[
         float | None, typer.Option(min=0, max=0.9, help="Share of the streets, or pictures, in valid.json.")
     ] = None,
 ) -> None:
-    """Rendered plates as a COCO data set: boxes, corners, masks and what is written, all exact."""
+    """Rendered pictures as a COCO data set: boxes, corners or joints, masks and what is written, all exact."""
     from streamdet.errors import ConfigError
 
-    if scene not in ("plates", "characters"):
-        raise ConfigError("there is no such scene", expected="plates or characters", got=scene)
+    scenes = ("plates", "characters", *_FIGURES)
+    if scene not in scenes:
+        raise ConfigError("there is no such scene", expected=" or ".join(scenes), got=scene)
+    if countries is not None and scene != "plates":
+        raise ConfigError("only the plates of streets are of chosen countries", got=f"--countries {countries}")
     shares = {} if valid is None else {"valid_ratio": valid}
     with _progress("rendering", quiet=False) as tell:
         if scene == "plates":
@@ -195,11 +207,15 @@ def render(
             given = {"countries": tuple(countries.upper().split(","))} if countries else {}
             size = (width or 1280, height or 720)
             written = render_plates(out, RenderOptions(count=count, seed=seed, size=size, **shares, **given), tell)
+        elif scene in _FIGURES:
+            from streamdet.datasets.rendered_figures import FigureSetOptions, render_figures
+
+            size = (width or 128, height or 128)
+            told = FigureSetOptions(count=count, seed=seed, size=size, **shares, **_FIGURES[scene])
+            written = render_figures(out, told, tell)
         else:
             from streamdet.datasets.rendered_characters import CharacterSetOptions, render_characters
 
-            if countries is not None:
-                raise ConfigError("single plates are of all countries", got=f"--countries {countries}")
             size = (width or 256, height or 128)
             written = render_characters(out, CharacterSetOptions(count=count, seed=seed, size=size, **shares), tell)
     typer.echo(f"{count} pictures: {', '.join(str(path) for path in written)}")

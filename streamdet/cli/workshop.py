@@ -30,6 +30,9 @@ def detections(
     scales: Annotated[
         str | None, typer.Option(help="Show a training's model each picture in several sizes, such as 0.75,1,1.5.")
     ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Let boxes of a training's model that agree become one, as OverFeat did.")
+    ] = False,
 ) -> None:
     """COCO and VOC average precision, per class and size, confusion, and the best threshold."""
     import json
@@ -37,6 +40,7 @@ def detections(
     from streamdet.cli.scores import print_scores, progress_bar
     from streamdet.datasets.catalogue import DataSpec, open_data_set
     from streamdet.evaluation.detections import score_detections
+    from streamdet.evaluation.merged import open_merging
     from streamdet.evaluation.plots import draw_all
     from streamdet.evaluation.predictors import Scorable, open_predictor
     from streamdet.evaluation.scales import open_at_scales, scales_of
@@ -45,6 +49,8 @@ def detections(
     data_set = open_data_set(spec.model_copy(update={"split": split}) if split else spec)
     if scales:
         predictor: Scorable = open_at_scales(engine, scales_of(scales), backend, precision)
+    elif merge:
+        predictor = open_merging(engine, backend, precision)
     else:
         predictor = open_predictor(engine, backend, precision)
     try:
@@ -61,6 +67,38 @@ def detections(
         plots = draw_all(scores, data_set, out)
         (out / "scores.json").write_text(figures + "\n", encoding="utf-8")
         typer.echo(f"{out}: scores.json, {', '.join(path.name for path in plots)}", err=as_json)
+
+
+@eval_app.command()
+def localisation(
+    engine: Annotated[str, typer.Argument(help="An engine on the shelf, its folder, or the folder of a training.")],
+    data: Annotated[str, typer.Argument(metavar="DATASET", help="Pictures of one object each: PATH, or PATH:SPLIT.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead.")] = False,
+    backend: Annotated[str, typer.Option(help="The runtime of an engine.")] = "auto",
+) -> None:
+    """How well the one object of a picture is placed: overlap of its box, distance of its landmarks."""
+    import json
+    from dataclasses import asdict
+
+    from streamdet.cli.scores import progress_bar
+    from streamdet.datasets.catalogue import open_data_set
+    from streamdet.evaluation.localisation import score_localisation
+    from streamdet.evaluation.predictors import open_predictor
+
+    data_set, predictor = open_data_set(data), open_predictor(engine, backend)
+    try:
+        with progress_bar(f"scoring {predictor.label}") as progress:
+            scores = score_localisation(predictor, data_set, progress)
+    finally:
+        predictor.close()
+    if as_json:
+        typer.echo(json.dumps({"detector": predictor.label, **asdict(scores)}, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{scores.data}: {scores.pictures} pictures, mean IoU {scores.mean_overlap:.3f}, ", nl=False)
+    typer.echo(f"right class {scores.right_class:.3f}")
+    if scores.landmark_error is not None:
+        away, near = 100 * scores.landmark_error, 100 * (scores.landmarks_near or 0.0)
+        typer.echo(f"landmarks off by {away:.2f} % of the object's size, {near:.1f} % of them within a tenth of it")
 
 
 @eval_app.command()

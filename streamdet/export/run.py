@@ -26,6 +26,7 @@ from streamdet.graft.shelving import card_of, refuse_name, swap_in
 from streamdet.infer.shelf import Engine, open_engine
 from streamdet.manifest import Nms, Precision, Provenance, dump_manifest
 from streamdet.models.contract import DetectionModel, RegionModel
+from streamdet.models.localiser import Localiser
 from streamdet.models.weights import Trained, load_trained
 from streamdet.models.yolo import Yolo
 
@@ -150,7 +151,7 @@ def _export(
 
 def keypoint_names(model: DetectionModel) -> tuple[str, ...]:
     """Of what it finds on each object: four points are the corners of something written, others have numbers."""
-    points = model.options.keypoints if isinstance(model, Yolo) else 0
+    points = model.options.keypoints if isinstance(model, Yolo | Localiser) else 0
     return CORNERS if points == len(CORNERS) else tuple(f"point_{number}" for number in range(1, points + 1))
 
 

@@ -11,7 +11,9 @@ from streamdet.errors import ConfigError
 from streamdet.models.contract import AnyDetector
 from streamdet.models.fast_rcnn import FastRcnn, FastRcnnOptions
 from streamdet.models.faster_rcnn import FasterRcnn, FasterRcnnOptions
+from streamdet.models.localiser import Localiser, LocaliserOptions
 from streamdet.models.mask_rcnn import MaskRcnn, MaskRcnnOptions
+from streamdet.models.overfeat import OverFeat, OverFeatOptions
 from streamdet.models.rcnn import Rcnn, RcnnOptions
 from streamdet.models.retinanet import RetinaNet, RetinaNetOptions
 from streamdet.models.ssd import Ssd, SsdOptions
@@ -67,6 +69,18 @@ class RcnnFamily(RcnnOptions):
     family: Literal["rcnn"] = "rcnn"
 
 
+class LocaliserFamily(LocaliserOptions):
+    """One object a picture: what it is, where, and where its parts are."""
+
+    family: Literal["localiser"] = "localiser"
+
+
+class OverFeatFamily(OverFeatOptions):
+    """A classifier of windows, run over whole pictures at several scales at once."""
+
+    family: Literal["overfeat"] = "overfeat"
+
+
 AnyFamily = (
     YoloFamily
     | RetinaNetFamily
@@ -76,6 +90,8 @@ AnyFamily = (
     | YoloV1Family
     | FastRcnnFamily
     | RcnnFamily
+    | LocaliserFamily
+    | OverFeatFamily
 )
 ModelOptions = Annotated[AnyFamily, Field(discriminator="family")]
 
@@ -90,6 +106,8 @@ QUICK: Mapping[str, AnyFamily] = {
     "rcnn-18": RcnnFamily(),
     "ssd-18": SsdFamily(),
     "yolo-v1": YoloV1Family(),
+    "localiser": LocaliserFamily(),
+    "overfeat": OverFeatFamily(),
 }
 
 
@@ -112,6 +130,10 @@ def build_model(options: AnyFamily, classes: int) -> AnyDetector:
             return Ssd(classes, options)
         case YoloV1Family():
             return YoloV1(classes, options)
+        case LocaliserFamily():
+            return Localiser(classes, options)
+        case OverFeatFamily():
+            return OverFeat(classes, options)
 
 
 def quick_options(name: str) -> AnyFamily:

@@ -21,11 +21,12 @@ _OPTIMISERS: Mapping[str, Mapping[str, Any]] = {
     "retinanet": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "faster_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "mask_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
-    "mask_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "fast_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "ssd": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "yolo_v1": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+    "localiser": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+    "overfeat": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
 }
 
 

@@ -24,7 +24,7 @@ from streamdet.models.classic.linear_svm import Plane
 from streamdet.models.classic.window import Suppression, Window
 
 SPRING = 0.1  # what distances are multiplied with before they are learnt like any feature
-_LEAST_SQUARE = 0.02  # a spring never pushes
+_LEAST_SQUARE = 0.05  # half of what springs begin with: few objects teach that parts may be anywhere
 _LIMIT = 500  # candidates that suppression sees, of each component
 
 Place = TypeVar("Place", int, npt.NDArray[np.int64])

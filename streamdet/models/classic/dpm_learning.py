@@ -2,7 +2,7 @@
 
     roots    per aspect: one stiff template, as for windows
     parts    laid where the root, seen at twice its resolution, holds most of its weight
-    in turn  every object → the place, the component and the parts that the model so far likes best
+    in turn  every object → the place and the parts that the model of its aspect so far likes best
              every picture → the places without an object that it likes best
              a plane between both, for each component: the next model
 
@@ -42,7 +42,10 @@ _TRUE = 0.6  # overlap that a place of an object must have with it
 _AROUND = 0.6  # of an object's larger side: what of the picture is looked at to find its place
 _LARGER = 1.3  # than its box an object may be taken for
 _STIFF = (0.1, 0.0, 0.1, 0.0)  # springs to begin with
-_ROOT_PICTURES = 100  # looked through for the roots, which only begin it all
+_ROOT_PICTURES = 40  # looked through for the roots, which only begin it all
+
+
+Members = Callable[[Objects], npt.NDArray[np.bool_]]  # which of the objects belong to a component
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,14 @@ def learn_parts(
     """A mixture for the data set's objects of that class."""
     shape, options, learning = shape or PartsShape(), options or MiningOptions(), learning or Learning()
     class_id = data_set.classes.index(name)
+    groups = _aspects(data_set, class_id, shape.components)
     components = tuple(
-        _with_parts(_root(name, aspect, mine, data_set, shape, options, learning), shape)
-        for aspect, mine in _aspects(data_set, class_id, shape.components)
+        _with_parts(_root(name, aspect, mine, data_set, shape, options, learning), shape) for aspect, mine in groups
     )
     detector = PartsDetector(name, components, shape.per_octave, shape.enlarge, shape.overlap)
     background = [np.zeros((0, component.plane.weight.size), np.float32) for component in components]
     for number in range(options.rounds):
-        objects = _objects(detector, data_set, class_id)
+        objects = _objects(detector, data_set, class_id, [mine for _, mine in groups])
         background = _mined(detector, data_set, options, number, background)
         seen = list(zip(objects, background, strict=True))
         told = ", ".join(f"{len(mine)} of objects, {len(others)} of background" for mine, others in seen)
@@ -92,7 +95,7 @@ def learn_parts(
 def _root(
     name: str,
     aspect: float,
-    mine: Callable[[Objects], npt.NDArray[np.bool_]],
+    mine: Members,
     data_set: DataSet,
     shape: PartsShape,
     options: MiningOptions,
@@ -109,9 +112,7 @@ def _root(
     return learn_windows(blank, data_set, few, learning, mine)
 
 
-def _aspects(
-    data_set: DataSet, class_id: int, components: int
-) -> list[tuple[float, Callable[[Objects], npt.NDArray[np.bool_]]]]:
+def _aspects(data_set: DataSet, class_id: int, components: int) -> list[tuple[float, Members]]:
     """Objects in groups of equal number by aspect: the middle of each, and what tells its members."""
     found = []
     for entry in data_set.entries:
@@ -131,7 +132,7 @@ def _aspects(
     return groups
 
 
-def _between(low: float, high: float) -> Callable[[Objects], npt.NDArray[np.bool_]]:
+def _between(low: float, high: float) -> Members:
     def wanted(objects: Objects) -> npt.NDArray[np.bool_]:
         aspect = _aspect(objects.xyxy)
         return ~objects.ignored & (aspect >= low) & (aspect < high)
@@ -166,42 +167,43 @@ def _with_parts(root: WindowDetector, shape: PartsShape) -> Component:
     return Component(root.window, tuple(anchors), (across, down), Plane(vector, root.plane.bias))
 
 
-def _objects(detector: PartsDetector, data_set: DataSet, class_id: int) -> list[npt.NDArray[np.float32]]:
-    """Every object where the model likes it best, in the component that likes it best: features per component."""
+def _objects(
+    detector: PartsDetector, data_set: DataSet, class_id: int, groups: Sequence[Members]
+) -> list[npt.NDArray[np.float32]]:
+    """Every object where the component of its aspect likes it best: features per component."""
     seen: list[list[npt.NDArray[np.float32]]] = [[] for _ in detector.components]
     for index, entry in enumerate(data_set.entries):
-        mine = ~entry.objects.ignored & (entry.objects.class_id == class_id)
-        if not mine.any():
+        of_class = entry.objects.class_id == class_id
+        mine = [of_class & members(entry.objects) for members in groups]
+        if not np.any(mine):
             continue
         rgb = data_set.read(index).rgb
-        for box in entry.objects.xyxy[mine]:
-            best = _best_place(detector, rgb, box)
-            if best is not None:
-                seen[best[0]].append(best[1])
+        for component, rows, found in zip(detector.components, mine, seen, strict=True):
+            found += [
+                best
+                for box in entry.objects.xyxy[rows]
+                if (best := _best_place(detector, component, rgb, box)) is not None
+            ]
     columns = [component.plane.weight.size for component in detector.components]
     return [np.array(each, np.float32).reshape(len(each), size) for each, size in zip(seen, columns, strict=True)]
 
 
 def _best_place(
-    detector: PartsDetector, rgb: Rgb, box: npt.NDArray[np.float32]
-) -> tuple[int, npt.NDArray[np.float32]] | None:
-    """The component, and what its plane sees; None where the object is too small for any."""
+    detector: PartsDetector, component: Component, rgb: Rgb, box: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32] | None:
+    """What the component's plane sees of an object at its best; None where the object is too small for it."""
     width, height = float(box[2] - box[0]), float(box[3] - box[1])
     if width <= 0 or height <= 0:
         return None
     near, box = _around(rgb, box, _AROUND * max(width, height))
-    inner = [component.window.inner_px for component in detector.components]
-    # of the pyramid only what could be: it begins where the object is a little larger than any component wants it
-    largest = _LARGER * 2 * max(max(across / width, down / height) for across, down in inner)
+    across, down = component.window.inner_px
+    # of the pyramid only what could be: it begins where the object is a little larger than the component wants it
+    largest = _LARGER * 2 * max(across / width, down / height)
     skipped = max(math.floor(math.log2(detector.enlarge / largest) * detector.per_octave), 0)
     levels = replace(detector, enlarge=detector.enlarge * 2 ** (-skipped / detector.per_octave)).levels(near)
-    best: tuple[float, int, npt.NDArray[np.float32]] | None = None
-    for number, component in enumerate(detector.components):
-        places = detector.places(levels, component, -np.inf, 100_000)
-        rows = np.flatnonzero(iou(places.xyxy, box[None]).max(axis=1, initial=0) > _TRUE)[:1]
-        if len(rows) and (best is None or places.margin[rows[0]] > best[0]):
-            best = float(places.margin[rows[0]]), number, detector.seen(levels, component, places, rows)[0]
-    return None if best is None else best[1:]
+    places = detector.places(levels, component, -np.inf, 100_000)
+    rows = np.flatnonzero(iou(places.xyxy, box[None]).max(axis=1, initial=0) > _TRUE)[:1]
+    return detector.seen(levels, component, places, rows)[0] if len(rows) else None
 
 
 def _around(rgb: Rgb, box: npt.NDArray[np.float32], reach_px: float) -> tuple[Rgb, npt.NDArray[np.float32]]:

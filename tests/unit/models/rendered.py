@@ -8,6 +8,7 @@ import torch
 
 from streamdet.boxes import Boxes
 from streamdet.models.contract import Targets
+from streamdet.scenes.figures import KINDS, FigureOptions, figure_scene
 
 CLASSES = ("disc", "square")
 
@@ -39,3 +40,18 @@ def _draw(canvas: np.ndarray, xyxy: Boxes, class_id: int) -> None:
         cv2.circle(canvas, ((left + right) // 2, (top + bottom) // 2), (right - left) // 2, (230, 90, 60), -1)
     else:
         cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), (60, 120, 240), -1)
+
+
+def figures(count: int = 8, size: tuple[int, int] = (96, 96), seed: int = 0) -> tuple[torch.Tensor, Targets]:
+    """Pixels float [count, 3, H, W], one jointed figure each, with its fourteen joints."""
+    scenes = [figure_scene(seed, number, FigureOptions(size)) for number in range(count)]
+    rgb = np.stack([scene.bgr[..., ::-1] for scene in scenes])
+    drawn = [scene.figures[0] for scene in scenes]
+    joints = np.stack([np.concatenate([each.joints, np.ones((14, 1), np.float32)], axis=1) for each in drawn])
+    targets = Targets(
+        torch.tensor([[each.xyxy] for each in drawn]),
+        torch.tensor([[KINDS.index(each.kind)] for each in drawn]),
+        torch.zeros(count, 1, dtype=torch.bool),
+        torch.from_numpy(joints)[:, None].float(),
+    )
+    return torch.from_numpy(rgb.copy()).permute(0, 3, 1, 2).float() / 255, targets
