@@ -17,10 +17,22 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from streamdet.boxes import iou
+from streamdet.masks import pasted
+from streamdet.models.classic.dpm_kernels import spread
+from streamdet.models.classic.hog import HogOptions, hog
+from streamdet.models.classic.hog_kernels import responses
 from streamdet.models.contract import Targets
+from streamdet.models.mask_head import masks_in
 from streamdet.models.matcher import match
+from streamdet.models.overfeat import STEP_PX, WINDOW_PX, OverFeat, OverFeatOptions
+from streamdet.models.rcnn import Rcnn, RcnnOptions
+from streamdet.models.roi_pool import bins
 from streamdet.models.ssd import Ssd
 from streamdet.models.yolo_v1 import YoloV1, YoloV1Options, cells_of, responsible
+from streamdet.proposals.selective_search import SelectiveSearch, SelectiveSearchOptions
+from streamdet.scenes.figures import FigureOptions, figure_scene
+from streamdet.scenes.plate_characters import CharacterOptions, Characters, plate_characters
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -183,9 +195,238 @@ def responsible_cells() -> Figure:
     return figure
 
 
+_PLATE = (5, 9)  # a seed and a number that show a plate of one line, clear enough to see pixels of
+
+
+def _plate() -> Characters:
+    """A rendered plate with the pixels of its characters."""
+    return plate_characters(*_PLATE, CharacterOptions(severity=0.2, negatives=0.0))
+
+
+def mask_cells() -> Figure:
+    """Mask R-CNN: a region, what its mask learns, and how near the mask comes when it is pasted back."""
+    plate = _plate()
+    number = 1 + len(plate.text) // 2
+    mask = (plate.owners == number).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(mask)
+    box = np.array([left - 3, top - 2, left + width + 2, top + height + 4], np.float32)  # as a proposal lies
+    learnt = masks_in(torch.from_numpy(mask)[None], torch.from_numpy(box)[None], 28)[0].numpy()
+    part, (column, row) = pasted(learnt, box.tolist(), (mask.shape[1], mask.shape[0]))
+    again = np.zeros_like(mask)
+    again[row : row + part.shape[0], column : column + part.shape[1]] = part
+    overlap = (mask & again).sum() / (mask | again).sum()
+    figure, axes = pyplot.subplots(1, 3, figsize=(10.2, 3.75), dpi=100)
+    titles = ("a region's 14x14 cells", "28x28: what its mask learns", f"pasted back: overlap {overlap:.2f}")
+    for one, title in zip(axes, titles, strict=True):
+        one.set_title(title, fontsize=9, color=INK)
+        one.set(xticks=[], yticks=[])
+        one.set_frame_on(False)
+    for one in (axes[0], axes[2]):
+        one.imshow(plate.bgr[..., ::-1], extent=(0, mask.shape[1], mask.shape[0], 0))
+        one.set(xlim=(box[0] - 8, box[2] + 8), ylim=(box[3] + 8, box[1] - 8))
+        draw_box(one, box, COLOURS[0])
+    for line in np.linspace(0, 1, 15):
+        across, down = box[0] + line * (box[2] - box[0]), box[1] + line * (box[3] - box[1])
+        axes[0].plot([across, across], [box[1], box[3]], color=COLOURS[0], lw=0.4)
+        axes[0].plot([box[0], box[2]], [down, down], color=COLOURS[0], lw=0.4)
+    axes[1].imshow(learnt, cmap="Greys_r", aspect=(box[3] - box[1]) / (box[2] - box[0]))
+    tint = np.zeros((*mask.shape, 4))
+    tint[(mask & again) > 0] = (0.23, 0.62, 0.36, 0.6)
+    tint[mask > again] = (0.88, 0.56, 0.11, 0.9)
+    tint[again > mask] = (0.48, 0.31, 0.64, 0.9)
+    axes[2].imshow(tint, extent=(0, mask.shape[1], mask.shape[0], 0))
+    figure.tight_layout(pad=0.8)
+    return figure
+
+
+def label_strides() -> Figure:
+    """FCN: the best that an answer of each stride could be, grown as the network grows it."""
+    plate = _plate()
+    truth = (plate.owners > 0).astype(np.uint8)
+    height, width = truth.shape
+    left, top, across, down = cv2.boundingRect(truth)
+    figure, axes = pyplot.subplots(2, 2, figsize=(8.0, 3.2), dpi=100)
+    for one, stride in zip(axes.flat, (16, 8, 4, 2), strict=True):
+        share = torch.from_numpy(truth)[None, None].float()
+        coarse = torch.nn.functional.avg_pool2d(share, stride)
+        grown = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+        best = max((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), key=lambda least: _overlap(truth, grown[0, 0].numpy() > least))
+        said = grown[0, 0].numpy() > best
+        tint = np.zeros((height, width, 4))
+        tint[said] = (0.18, 0.53, 0.67, 0.65)
+        one.imshow(plate.bgr[..., ::-1])
+        one.imshow(tint)
+        one.set_title(f"stride {stride}: overlap {_overlap(truth, said):.2f} at best", fontsize=9, color=INK)
+        one.set(xlim=(left - 8, left + across + 8), ylim=(top + down + 8, top - 8), xticks=[], yticks=[])
+        one.set_frame_on(False)
+    figure.tight_layout(pad=0.8)
+    return figure
+
+
+def _overlap(truth: npt.NDArray[np.uint8], said: npt.NDArray[np.bool_]) -> float:
+    return float(((truth > 0) & said).sum() / ((truth > 0) | said).sum())
+
+
+def slopes() -> Figure:
+    """HOG: a picture, and the directions that each of its cells keeps."""
+    joined = plate()
+    blocks = hog(joined, HogOptions(cell_px=8, block_cells=1))
+    figure, axes = pyplot.subplots(1, 2, figsize=(9.6, 1.6), dpi=100)
+    axes[0].imshow(joined)
+    axes[0].set_title("64 x 256 pixels", fontsize=9, color=INK)
+    axes[1].imshow(np.full_like(joined, 255))
+    for row, column in np.ndindex(blocks.shape[:2]):
+        middle = np.array([column, row]) * 8 + 3.5
+        for number, strength in enumerate(blocks[row, column]):
+            angle = np.radians((number + 0.5) * 20 + 90)  # an edge runs across its slope
+            reach = 5.5 * float(strength) * np.array([np.cos(angle), np.sin(angle)])
+            (left, top), (right, bottom) = middle - reach, middle + reach
+            axes[1].plot([left, right], [top, bottom], color=INK, lw=0.8)
+    axes[1].set_title("8 x 32 cells, nine directions each", fontsize=9, color=INK)
+    return bare(figure, axes)
+
+
+def springs() -> Figure:
+    """DPM: where a part fits, and what a place for it is worth when it may stand beside it."""
+    joined = plate()
+    blocks = hog(joined, HogOptions(cell_px=4))
+    template = np.ascontiguousarray(blocks[2:9, 28:35] - blocks.mean(axis=(0, 1)))
+    fit = responses(blocks, template)
+    worth, _, _ = spread(fit, 0.15, 0.0, 0.15, 0.0)
+    figure, axes = pyplot.subplots(1, 3, figsize=(10.2, 1.6), dpi=100)
+    axes[0].imshow(joined)
+    axes[0].add_patch(Rectangle((112, 8), 32, 32, fill=False, ec=COLOURS[0], lw=1.8))
+    for one, shown, title in (
+        (axes[0], None, "the part"),
+        (axes[1], fit, "where it fits"),
+        (axes[2], worth, "what each place is worth"),
+    ):
+        if shown is not None:
+            one.imshow(shown, cmap="magma", vmin=float(worth.min()), vmax=float(worth.max()))
+        one.set_title(title, fontsize=9, color=INK)
+    return bare(figure, axes)
+
+
+def joints() -> Figure:
+    """The localiser: what it learns from, a box and fourteen joints."""
+    figure, axes = pyplot.subplots(1, 5, figsize=(10.2, 2.3), dpi=100)
+    for number, one in enumerate(axes):
+        drawn = figure_scene(1, number + 8, FigureOptions((160, 160)))
+        one.imshow(drawn.bgr[..., ::-1], extent=(0, 160, 160, 0))
+        (only,) = drawn.figures
+        draw_box(one, only.xyxy, COLOURS[2])
+        one.scatter(*only.joints.T, s=9, c="white", edgecolors=INK, linewidths=0.6)
+        one.set_title(only.kind, fontsize=9, color=INK)
+    return bare(figure, axes)
+
+
+def windows() -> Figure:
+    """OverFeat: the windows of two scales, in pixels of the picture."""
+    shown = scene()
+    figure, axes = panels(2, ("scale 1: windows of 95 pixels", "scale 0.5: of 190"), shown)
+    for one, scale in zip(axes, (1.0, 0.5), strict=True):
+        options = OverFeatOptions(width=4, hidden=8, scales=(scale,))
+        middles = OverFeat(2, options).windows((_SIDE_PX, _SIDE_PX)).numpy()
+        one.scatter(*((middles[:, :2] + middles[:, 2:]) / 2).T, s=1.5, c="#9a9a9a")
+        step = round(_SIDE_PX * scale) // STEP_PX
+        for number, place in enumerate((step * (step // 3) + step // 4, step * (step // 2) + step // 4)):
+            centre = (middles[place, :2] + middles[place, 2:]) / 2
+            reach = WINDOW_PX / 2 / scale
+            draw_box(one, [*(centre - reach), *(centre + reach)], COLOURS[number])
+            draw_box(one, middles[place], COLOURS[number], 1.0, ":")
+    return figure
+
+
+def crops() -> Figure:
+    """R-CNN: what is proposed for each object, and what its network is shown of it."""
+    shown = scene()
+    found = SelectiveSearch(SelectiveSearchOptions(smallest_px=25))(shown.rgb)
+    overlap = iou(found.xyxy, shown.xyxy)
+    best = found.xyxy[overlap.argmax(axis=0)]
+    figure, (left, right) = panels(
+        2,
+        (f"{len(found)} regions; thick: the best of each object, its overlap", "their crops, surroundings included"),
+        shown,
+    )
+    for box in found.xyxy:
+        draw_box(left, box, "#8a8a8a", 0.25)
+    for row, box in enumerate(best):
+        draw_box(left, box, COLOURS[row], 1.8)
+        left.text(box[0] + 3, box[1] + 11, f"{overlap[:, row].max():.2f}", fontsize=7, color=INK)
+    model = Rcnn(2, RcnnOptions(backbone="tiny"))
+    cut = model.crops(shown.pixels, torch.from_numpy(best)[None])[0].permute(0, 2, 3, 1).numpy()
+    right.clear()
+    bare(figure, np.array([right]))
+    side = model.options.crop_px
+    sheet = np.ones((2 * side + 6, 3 * side + 12, 3), np.float32)
+    for row, crop in enumerate(cut):
+        top, start = row // 3 * (side + 6), row % 3 * (side + 6)
+        sheet[top : top + side, start : start + side] = crop
+    right.imshow(sheet)
+    for row in range(len(best)):
+        corner = (row % 3 * (side + 6) - 0.5, row // 3 * (side + 6) - 0.5)
+        right.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS[row], lw=1.8))
+    return figure
+
+
+def region_cells() -> Figure:
+    """Fast R-CNN: the cells of a region as RoIPool reads them, and as RoIAlign does."""
+    shown, stride, size = scene(), 16, 3
+    figure, (left, right) = panels(2, ("RoIPool: whole cells of the map, shared", "RoIAlign: four samples each"), shown)
+    cells = _SIDE_PX // stride
+    region = torch.tensor([21.0, 24.0, 153.0, 162.0])
+    edge = torch.floor(region / stride + 0.5)
+    limit = torch.tensor(float(cells))
+    begins, ends, _ = zip(bins(edge[0], edge[2], limit, size), bins(edge[1], edge[3], limit, size), strict=True)
+    for one in (left, right):
+        draw_grid(one, cells, cells)
+        draw_box(one, region.numpy(), INK, 1.4, "--")
+    for row in range(size):
+        for column in range(size):
+            corner = np.array([begins[0][column], begins[1][row]]) * stride
+            reach = np.array([ends[0][column], ends[1][row]]) * stride - corner
+            colour = COLOURS[(row + column) % 2]
+            left.add_patch(Rectangle(tuple(corner), *reach, color=colour, alpha=0.28, lw=0))
+            left.add_patch(Rectangle(tuple(corner), *reach, fill=False, ec=colour, lw=1.0))
+    low, extent = region[:2].numpy(), (region[2:] - region[:2]).numpy()
+    for line in range(size + 1):
+        x, y = low + extent * line / size
+        right.plot([x, x], [low[1], low[1] + extent[1]], color=COLOURS[1], lw=1.0)
+        right.plot([low[0], low[0] + extent[0]], [y, y], color=COLOURS[1], lw=1.0)
+    steps = (np.arange(2 * size) + 0.5) / (2 * size)
+    across, down = np.meshgrid(low[0] + extent[0] * steps, low[1] + extent[1] * steps)
+    right.plot(across.ravel(), down.ravel(), ".", color=COLOURS[0], ms=4)
+    for one in (left, right):
+        one.set(xlim=(0, 192), ylim=(192, 0))
+    return figure
+
+
+def plate() -> npt.NDArray[np.uint8]:
+    """A rendered plate [64, 256, 3], seen straight."""
+    drawn = plate_characters(3, 1, CharacterOptions(size=(256, 64), severity=0.2))
+    return np.ascontiguousarray(drawn.bgr[..., ::-1])
+
+
+def bare(figure: Figure, axes: npt.NDArray[np.object_]) -> Figure:
+    """Without ticks and frames."""
+    for one in axes:
+        one.set(xticks=[], yticks=[])
+        one.set_frame_on(False)
+    figure.tight_layout(pad=0.8)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
+    "crops": crops,
+    "region-cells": region_cells,
+    "slopes": slopes,
+    "springs": springs,
+    "joints": joints,
+    "windows": windows,
     "default-boxes": default_boxes,
     "responsible-cells": responsible_cells,
+    "mask-cells": mask_cells,
+    "label-strides": label_strides,
 }
 
 

@@ -58,10 +58,10 @@ def print_segment_scores(label: str, scores: SegmentScores) -> None:
     for column in ("pixels", "IoU"):
         table.add_column(column, justify="right")
     pixels = scores.confusion.sum(axis=1).tolist()
-    for name, count, iou in zip(("nothing", *scores.classes), pixels, scores.iou.tolist(), strict=True):
+    for name, count, iou in zip(("nothing", *scores.classes), pixels, scores.overlap.tolist(), strict=True):
         table.add_row(escape(name), f"{count:,}", _share(iou))
     say(table)
-    say(f"mean IoU {_share(scores.mean_iou)}, pixels right {_share(scores.pixel_accuracy)}")
+    say(f"mean IoU {_share(scores.mean_overlap)}, pixels right {_share(scores.pixel_accuracy)}")
 
 
 def print_proposal_scores(scores: ProposalScores) -> None:

@@ -39,16 +39,16 @@ class SegmentScores:
     confusion: Counts = field(repr=False)  # [1 + C, 1 + C], pixels: what it is × what it was taken for, nothing first
 
     @property
-    def iou(self) -> npt.NDArray[np.float64]:
+    def overlap(self) -> npt.NDArray[np.float64]:
         """[1 + C]: pixels that are and are said to be of a class, by those that are or are said to be."""
         right = self.confusion.diagonal().astype(np.float64)
         either = self.confusion.sum(axis=0) + self.confusion.sum(axis=1) - right
         return np.asarray(np.divide(right, either, out=np.full(len(right), np.nan), where=either > 0))
 
     @property
-    def mean_iou(self) -> float:
+    def mean_overlap(self) -> float:
         """Over all classes that there are, nothing among them, as the papers count it."""
-        told = self.iou[~np.isnan(self.iou)]
+        told = self.overlap[~np.isnan(self.overlap)]
         return float(told.mean()) if told.size else float("nan")
 
     @property
@@ -61,9 +61,9 @@ class SegmentScores:
         """The few numbers that stand for the whole: for tables, cards and logs."""
         names = (NOTHING, *self.classes)
         return {
-            "mean_iou": self.mean_iou,
+            "mean_iou": self.mean_overlap,
             "pixel_accuracy": self.pixel_accuracy,
-            **{f"iou_{name}": float(value) for name, value in zip(names, self.iou, strict=True)},
+            **{f"iou_{name}": float(value) for name, value in zip(names, self.overlap, strict=True)},
         }
 
     def as_json(self) -> dict[str, Any]:

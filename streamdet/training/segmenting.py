@@ -115,7 +115,7 @@ def _report(options: SegmenterTrainOptions, data: DataSets, folder: RunFolder) -
     width, height = options.size
     return Report(
         scores=scores,
-        headline=f"{scores.data}: mean IoU {scores.mean_iou:.3f}, pixels right {scores.pixel_accuracy:.3f}",
+        headline=f"{scores.data}: mean IoU {scores.mean_overlap:.3f}, pixels right {scores.pixel_accuracy:.3f}",
         summary=f"{options.model.family}, {best.model.parameter_count():,} parameters, {width} by {height}, "
         "from scratch.",
         facts={

@@ -58,7 +58,7 @@ def truth() -> list[np.ndarray]:
 
 def test_what_is_right_everywhere_scores_one():
     scores = score_segments(saying(truth()), PICTURES)
-    assert (1.0, 1.0) == (scores.mean_iou, scores.pixel_accuracy)
+    assert (1.0, 1.0) == (scores.mean_overlap, scores.pixel_accuracy)
 
 
 def test_overlap_is_of_the_pixels_themselves():
@@ -71,8 +71,8 @@ def test_overlap_is_of_the_pixels_themselves():
         for label in range(3)
     ]
     expected = [len(there & said) / len(there | said) for there, said in places]
-    assert pytest.approx(expected) == scores.iou.tolist()
-    assert pytest.approx(sum(expected) / 3) == scores.mean_iou
+    assert pytest.approx(expected) == scores.overlap.tolist()
+    assert pytest.approx(sum(expected) / 3) == scores.mean_overlap
     assert [[len(a[0] & b[1]) for b in places] for a in places] == scores.confusion.tolist()
     assert sum(a == b for a, b in zip(flat, found, strict=True)) / len(flat) == pytest.approx(scores.pixel_accuracy)
 
@@ -81,20 +81,20 @@ def test_what_is_ignored_does_not_count():
     ignored = Blocks([[(0, 0, 0, 10, 30, False), (1, 20, 5, 30, 20, True)]])
     wrong = truth()[0]
     wrong[5:20, 20:30] = 1
-    assert 1.0 == score_segments(saying([wrong]), ignored).mean_iou
+    assert 1.0 == score_segments(saying([wrong]), ignored).mean_overlap
 
 
 def test_a_class_that_is_nowhere_has_no_score():
     scores = score_segments(saying([np.zeros((30, 40), np.uint8)] * 3), Blocks([[], [], []]))
-    assert np.isnan(scores.iou[1:]).all()
-    assert 1.0 == scores.mean_iou
+    assert np.isnan(scores.overlap[1:]).all()
+    assert 1.0 == scores.mean_overlap
     assert scores.as_json()["iou_a"] is None
 
 
 def test_classes_go_by_their_names_and_coarse_maps_are_spread():
     coarse = [(np.array([0, 3, 1], np.uint8)[each])[::5, ::5] for each in truth()]
     scores = score_segments(saying(coarse, ("b", "c", "a")), Blocks([PICTURES._rows[0]]))
-    assert 1.0 == scores.mean_iou
+    assert 1.0 == scores.mean_overlap
 
 
 def test_a_detector_of_objects_is_refused():
