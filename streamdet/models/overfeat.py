@@ -27,6 +27,8 @@ WINDOW_PX = 95
 STEP_PX = 8
 _CELLS = 5  # of the last map that a window is seen through
 _GREY = 0.447  # around the picture, so that windows reach over its rim
+_BEFORE = (WINDOW_PX - STEP_PX) // 2  # so much of it that the first window's middle is that of the first step
+_AFTER = WINDOW_PX - STEP_PX - _BEFORE
 
 
 class OverFeatOptions(BaseModel):
@@ -71,7 +73,7 @@ class OverFeat(DetectionModel):
     @classmethod
     def tiny(cls, classes: int) -> OverFeat:
         """Small enough to learn something within seconds."""
-        return cls(classes, OverFeatOptions(width=8, hidden=32, scales=(1.0, 1.8)))
+        return cls(classes, OverFeatOptions(width=8, hidden=32, scales=(1.8,)))
 
     def forward(self, pixels: Tensor) -> Cut:
         logits, offsets, windows = self._answers(pixels)
@@ -101,28 +103,37 @@ class OverFeat(DetectionModel):
         features = self.features(pixels)
         return self.what(features).float(), self.where(features).float()
 
+    def windows(self, size: tuple[int, int]) -> Tensor:
+        """The middles of all windows of a picture, where their objects are expected: xyxy [N, 4] in its pixels.
+
+        `size` is height and width. A scale has a window for each step that begins in it, the first one around the
+        first step; so windows reach over the rim.
+        """
+        found = []
+        for level in self._levels(size):
+            y, x = (torch.arange(-(-side // STEP_PX), dtype=torch.float32) * STEP_PX for side in level)
+            corner = torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], dim=-1)
+            centre, half = corner - _BEFORE + WINDOW_PX / 2, self.options.fill * WINDOW_PX / 2
+            way = torch.tensor([size[1] / level[1], size[0] / level[0]] * 2)
+            found.append(torch.cat([centre - half, centre + half], dim=-1) * way)
+        return torch.cat(found)
+
+    def _levels(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Height and width of the picture at each scale."""
+        least = STEP_PX
+        return [(max(round(size[0] * each), least), max(round(size[1] * each), least)) for each in self.options.scales]
+
     def _answers(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """All scales: logits [B, N, 1 + C], offsets [B, N, 4], the middles of the windows xyxy [N, 4] in pixels."""
-        logits, offsets, windows = [], [], []
-        height, width = pixels.shape[-2:]
-        border = (WINDOW_PX - STEP_PX) // 2  # the first window's middle is that of the first step
-        beyond = WINDOW_PX - STEP_PX - border
-        for scale in self.options.scales:
-            size = max(round(height * scale), STEP_PX), max(round(width * scale), STEP_PX)
-            level = pixels if size == (height, width) else functional.interpolate(pixels, size, mode="bilinear")
-            what, where = self.seen(functional.pad(level, (border, beyond, border, beyond), value=_GREY))
+        logits, offsets = [], []
+        size = pixels.shape[-2], pixels.shape[-1]
+        for level in self._levels(size):
+            seen = pixels if level == size else functional.interpolate(pixels, level, mode="bilinear")
+            below, right = (_AFTER + -side % STEP_PX for side in level)  # the last step is a whole one
+            what, where = self.seen(functional.pad(seen, (_BEFORE, right, _BEFORE, below), value=_GREY))
             logits.append(what.flatten(2).transpose(1, 2))
             offsets.append(where.flatten(2).transpose(1, 2))
-            way = torch.tensor([width / size[1], height / size[0]] * 2, device=pixels.device)
-            windows.append(self._windows((what.shape[-2], what.shape[-1]), border, pixels.device) * way)
-        return torch.cat(logits, dim=1), torch.cat(offsets, dim=1), torch.cat(windows)
-
-    def _windows(self, cells: tuple[int, int], border: int, device: torch.device) -> Tensor:
-        """The middle of every window, where its object is expected: xyxy [h · w, 4] in pixels of the level."""
-        y, x = (torch.arange(count, dtype=torch.float32, device=device) * STEP_PX for count in cells)
-        centre = torch.stack([x.repeat(cells[0]), y.repeat_interleave(cells[1])], dim=-1) - border + WINDOW_PX / 2
-        half = self.options.fill * WINDOW_PX / 2
-        return torch.cat([centre - half, centre + half], dim=-1)
+        return torch.cat(logits, dim=1), torch.cat(offsets, dim=1), self.windows(size).to(pixels.device)
 
 
 def _unpadded(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Module]:

@@ -28,8 +28,9 @@ def test_all_windows_at_once_are_each_window_alone():
 
 def test_windows_are_where_the_picture_is():
     model = OverFeat(1, OverFeatOptions(width=8, hidden=16, scales=(1.0, 0.5), fill=1.0))
+    windows = model.windows((64, 96))
     with torch.no_grad():
-        _, _, windows = model._answers(torch.rand(1, 3, 64, 96))
+        assert len(windows) == model.eval()(torch.rand(1, 3, 64, 96)).xyxy.shape[1]
     fine, coarse = windows[: 8 * 12].reshape(8, 12, 4), windows[8 * 12 :].reshape(4, 6, 4)
     # the first window's middle is the middle of the first 8 x 8 pixels
     torch.testing.assert_close(torch.tensor([4.0, 4.0]), (fine[0, 0, :2] + fine[0, 0, 2:]) / 2, atol=0.51, rtol=0)
@@ -42,8 +43,8 @@ def test_it_learns_shapes_by_heart():
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = OverFeat.tiny(2)
-    pixels, targets = shapes(4)
-    learn(model, pixels, targets, 50)
+    pixels, targets = shapes(3)
+    learn(model, pixels, targets, 40)
     assert scores(model, pixels, targets, CLASSES).map50 > 0.6
 
 
