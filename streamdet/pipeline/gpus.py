@@ -46,7 +46,7 @@ class Gpus:
                 known = [seconds for seconds in self._frame_s.values() if seconds is not None]
                 unknown_s = sum(known) / len(known) if known else 1.0
                 self._places[stream] = min(
-                    self._frame_s, key=lambda gpu: (there[gpu] + 1) * (self._frame_s[gpu] or unknown_s)
+                    self._frame_s, key=lambda gpu: ((there[gpu] + 1) * (self._frame_s[gpu] or unknown_s), there[gpu])
                 )
             return self._places[stream]
 

@@ -62,6 +62,12 @@ def test_a_gpu_goes_out_of_service_after_failures_in_a_row_and_its_streams_are_p
     assert not gpus.failed(1)
 
 
+def test_gpus_too_fast_to_measure_share_the_streams():
+    gpus = gpus_of(0, 1)
+    gpus.answered(0, 4, 0.0)
+    assert [0, 1, 0, 1] == [gpus.place(name) for name in "abcd"]
+
+
 def test_the_last_gpu_is_never_given_up():
     gpus = gpus_of(0)
     assert not any(gpus.failed(0) for _ in range(50))
