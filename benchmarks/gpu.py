@@ -10,47 +10,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_rows import ROOT, NotSeen, Row, machine, table, verdicts
 
 from streamdet.errors import StreamdetError
 from streamdet.frames import Picture
 from streamdet.infer.shelf import Engine, Shelf
 
-ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "docs" / "benchmarks-gpu.json"
 WIDTH, HEIGHT = 1920, 1080
 BATCHES = (1, 4, 8, 16)
 RUNS_COUNTED = 10
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `value` None means not seen, and `why` says what it would need."""
-
-    section: str
-    what: str
-    value: float | None
-    unit: str = ""
-    target: str = ""
-    met: bool | None = None
-    why: str = ""
-
-
-class NotSeen(Exception):
-    """What this machine lacks for a section."""
 
 
 def main() -> None:
@@ -479,62 +459,6 @@ def own_cpu_s() -> float:
     """CPU time of this process, all threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-# ---- telling
-
-# What is asked of a GPU: section, how its rows begin or end, the target in words.
-TARGETS = (
-    ("kernels", "of copy bandwidth", "preparing pictures: >= 60 % of copy bandwidth, by bytes touched"),
-    ("suppression", "network's time", "suppression: <= 5 % of the network's time at batch 16"),
-    ("synchronisation", "waits per batch", "one wait of the host per batch"),
-    ("whole road", "CPU of one", "CPU per 1080p stream at 25 frames/s with NVDEC: <= 3 % of a core"),
-)
-
-
-def verdicts(rows: list[Row]) -> list[Row]:
-    """Each target by its worst figure: met, missed, or not seen and why."""
-    told = []
-    for section, what, target in TARGETS:
-        there = [row for row in rows if row.section == section]
-        judged = [row for row in there if what in row.what and row.met is not None]
-        if judged:
-            worst = next((row for row in judged if not row.met), judged[0])
-            told.append(Row("targets", target, worst.value, worst.unit, worst.target, worst.met))
-        else:
-            why = next((row.why for row in there if row.why), "no figure that it could be judged by")
-            told.append(Row("targets", target, None, why=why))
-    return told
-
-
-def machine() -> dict[str, object]:
-    """Where the figures come from."""
-    from streamdet.infer.cuda_calls import Cuda
-
-    try:
-        gpu: object = asdict(Cuda().gpu)
-    except StreamdetError as error:
-        gpu = f"not seen: {error.what}"
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {
-        "gpu": gpu,
-        "cpu": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "commit": commit,
-        "command": "python benchmarks/gpu.py",
-    }
-
-
-def table(rows: list[Row]) -> str:
-    """For people, in Markdown."""
-    lines = ["| | | figure | target | |", "|---|---|---|---|---|"]
-    for row in rows:
-        figure = "not seen" if row.value is None else f"{row.value:.4g} {row.unit}"
-        verdict = {True: "met", False: "**missed**", None: row.why.split(" · ")[0]}[row.met]
-        lines.append(f"| {row.section} | {row.what} | {figure} | {row.target} | {verdict} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def benchmark() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     made = sys.modules["gpu_benchmark"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        spec.loader.exec_module(made)
     return made
 
 
