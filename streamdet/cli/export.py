@@ -18,7 +18,7 @@ from streamdet.manifest import Precision
 if TYPE_CHECKING:
     from streamdet.evaluation.answers import Progress
     from streamdet.export.run import RunData, Shelved
-    from streamdet.graft.check import RuntimeRow
+    from streamdet.graft.reader_check import RuntimeRow
 
 _MORE: dict[str, tuple[Precision, ...]] = {
     "fp32": (),
