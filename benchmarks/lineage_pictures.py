@@ -345,7 +345,7 @@ def crops() -> Figure:
     best = found.xyxy[overlap.argmax(axis=0)]
     figure, (left, right) = panels(
         2,
-        (f"{len(found)} regions; thick: the best of each object, its overlap", "their crops, surroundings included"),
+        (f"{len(found)} regions; thick: the best of each object", "their crops, surroundings included"),
         shown,
     )
     for box in found.xyxy:
@@ -355,14 +355,14 @@ def crops() -> Figure:
         left.text(box[0] + 3, box[1] + 11, f"{overlap[:, row].max():.2f}", fontsize=7, color=INK)
     model = Rcnn(2, RcnnOptions(backbone="tiny"))
     cut = model.crops(shown.pixels, torch.from_numpy(best)[None])[0].permute(0, 2, 3, 1).numpy()
-    right.clear()
-    bare(figure, np.array([right]))
+    right.images[0].remove()
     side = model.options.crop_px
     sheet = np.ones((2 * side + 6, 3 * side + 12, 3), np.float32)
     for row, crop in enumerate(cut):
         top, start = row // 3 * (side + 6), row % 3 * (side + 6)
         sheet[top : top + side, start : start + side] = crop
     right.imshow(sheet)
+    right.set(xlim=(-1, sheet.shape[1]), ylim=(sheet.shape[0], -1))
     for row in range(len(best)):
         corner = (row % 3 * (side + 6) - 0.5, row // 3 * (side + 6) - 0.5)
         right.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS[row], lw=1.8))

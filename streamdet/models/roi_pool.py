@@ -20,29 +20,31 @@ def roi_pool(pyramid: Pyramid, xyxy: Tensor, level: Tensor, size: int) -> Tensor
     A region begins and ends at whole feature cells, both included; its cells share their borders where it does not
     divide evenly. What lies wholly outside of the map is 0.
     """
-    table, places = _tables(pyramid, size)  # [B, rows, C]
+    table, places, most = _tables(pyramid, size)  # [B, rows, C]
     # A look-up by embedding, as that is one Gather in every runtime.
     place = functional.embedding(level, places)  # [B, R, 5]
     first, stride, height, width, windows = (part[..., None] for part in place.unbind(dim=-1))  # [B, R, 1] each
     low = torch.floor(xyxy / stride + 0.5)  # [B, R, 4]: rounded half up, as ONNX Runtime does
-    left, right, in_x = _bins(low[..., 0:1], low[..., 2:3], width, size)  # [B, R, size] each
-    top, bottom, in_y = _bins(low[..., 1:2], low[..., 3:4], height, size)
-    step_x, step_y = _doublings(right - left), _doublings(bottom - top)
-    # Two windows side by side cover a span, the second ends where it ends; so four cover a rectangle.
-    columns = torch.stack([left, right - 2.0**step_x], dim=-1)[:, :, None, :, None, :]  # [B, R, 1, size, 1, 2]
-    rows = torch.stack([top, bottom - 2.0**step_y], dim=-1)[:, :, :, None, :, None]  # [B, R, size, 1, 2, 1]
+    left, right, in_x = bins(low[..., 0:1], low[..., 2:3], width, size)  # [B, R, size] each
+    top, bottom, in_y = bins(low[..., 1:2], low[..., 3:4], height, size)
+    step_x, step_y = _doublings(right - left, most), _doublings(bottom - top, most)
     kind = step_y[:, :, :, None] * windows[..., None] + step_x[:, :, None, :]  # [B, R, size, size]
-    height, width, first = (part[..., None, None, None] for part in (height, width, first))
-    inside = (in_y[:, :, :, None] & in_x[:, :, None, :])[..., None]  # [B, R, size, size, 1]
-    row = first + (kind[..., None, None] * height + rows) * width + columns  # [B, R, size, size, 2, 2]
-    row = (row * inside[..., None]).long().flatten(4)
     batch, stored = table.shape[:2]
-    picture = torch.arange(batch, device=row.device).reshape(-1, 1, 1, 1, 1) * stored
-    covering = functional.embedding(row + picture, table.flatten(0, 1))  # [B, R, size, size, 4, C]
-    return (covering.amax(dim=4) * inside).permute(0, 1, 4, 2, 3)
+    base = first[..., None] + kind * (height * width)[..., None]
+    inside = in_y[:, :, :, None] & in_x[:, :, None, :]
+    flat, picture = table.flatten(0, 1), torch.arange(batch, device=table.device).reshape(-1, 1, 1, 1) * stored
+    cells: Tensor | None = None
+    # Two windows side by side cover a span, the second ends where it ends; so four cover a rectangle.
+    for row in (top, bottom - 2.0**step_y):
+        for column in (left, right - 2.0**step_x):
+            window = base + row[:, :, :, None] * width[..., None] + column[:, :, None, :]
+            found = functional.embedding((window * inside).long() + picture, flat)  # [B, R, size, size, C]
+            cells = found if cells is None else torch.maximum(cells, found)
+    assert cells is not None
+    return (cells * inside[..., None]).permute(0, 1, 4, 2, 3)
 
 
-def _bins(low: Tensor, high: Tensor, limit: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+def bins(low: Tensor, high: Tensor, limit: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """First and last + 1 feature cell of every cell, [B, R, size], and which of them hold any."""
     extent = (high - low + 1).clamp(min=1.0)
     number = torch.arange(size, dtype=torch.float32, device=low.device)
@@ -54,22 +56,23 @@ def _bins(low: Tensor, high: Tensor, limit: Tensor, size: int) -> tuple[Tensor, 
     return begin * held, torch.where(held, end, torch.ones_like(end)), held
 
 
-def _doublings(length: Tensor) -> Tensor:
-    """How often 1 is doubled within a length: 0 for 1, 1 for 2 and 3, 2 for 4 …; for lengths up to 1023."""
-    return torch.stack([(length >= 2.0**power).float() for power in range(1, 10)]).sum(dim=0)
+def _doublings(length: Tensor, most: int) -> Tensor:
+    """How often 1 is doubled within a length, at most `most` times: 0 for 1, 1 for 2 and 3, 2 for 4 …"""
+    return sum(((length >= 2.0**power).float() for power in range(1, most + 1)), torch.zeros_like(length))
 
 
-def _tables(pyramid: Pyramid, size: int) -> tuple[Tensor, Tensor]:
-    """Maxima of all windows that begin at each cell, [B, rows, C], and where those of each level stand.
+def _tables(pyramid: Pyramid, size: int) -> tuple[Tensor, Tensor, int]:
+    """Maxima of all windows that begin at each cell, [B, rows, C], where those of each level stand, and most doublings.
 
     The places are f32 [levels from 0 on, 5]: first row, stride, height and width in cells, kinds of windows per axis.
     """
     places = [(0.0, 1.0, 1.0, 1.0, 1.0)] * (max(pyramid) + 1)  # levels that there are not stand for nothing
-    found, first = [], 0
+    found, first, most = [], 0, 0
     for level, features in pyramid.items():
         height, width = features.shape[-2:]
         longest = -(-(max(height, width) + 1) // size) + 1
         kinds = longest.bit_length()
+        most = max(most, kinds - 1)
         places[level] = (float(first), float(2**level), float(height), float(width), float(kinds))
         tall = features
         for power in range(kinds):
@@ -80,7 +83,7 @@ def _tables(pyramid: Pyramid, size: int) -> tuple[Tensor, Tensor]:
             tall = _doubled(tall, 2**power, dim=2)
         first += kinds**2 * height * width
     table = torch.cat(found, dim=2).transpose(1, 2)
-    return table, torch.tensor(places, dtype=torch.float32, device=table.device)
+    return table, torch.tensor(places, dtype=torch.float32, device=table.device), most
 
 
 def _doubled(maxima: Tensor, length: int, dim: int) -> Tensor:
