@@ -38,8 +38,8 @@ def plates(
 
     from streamdet.cli.console import say
     from streamdet.reports.plate_measurements import ReportTask, measure, read_measured
-    from streamdet.reports.plate_pictures import draw_read, draw_street, draw_training
-    from streamdet.reports.plates import CURVES, RIGHT, STREET, WRONG, write_plate_report
+    from streamdet.reports.plate_pictures import draw_read, draw_street, take_curves
+    from streamdet.reports.plates import RIGHT, STREET, WRONG, write_plate_report
     from streamdet.reports.typesetting import typeset
 
     if measured is not None:
@@ -51,7 +51,7 @@ def plates(
     (out / "measured.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for which, run in (("detector", detector_run), ("reader", reader_run)):
         if run is not None:
-            draw_training(run, out / CURVES[which])
+            take_curves(run, which, out)
     if measured is None:
         draw_read(suite, out / RIGHT, out / WRONG)
         draw_street(suite, out / STREET)

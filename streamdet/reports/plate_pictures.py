@@ -5,6 +5,7 @@ Only rendered plates are shown: a report may be passed on, and photographs of pl
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.drawing.colours import colour_of
-from streamdet.errors import DataError, MissingExtra
+from streamdet.errors import DataError
 from streamdet.evaluation.plate_tasks import Station
 from streamdet.frames import Frame, Picture
 from streamdet.plates.reader import PlateView
 from streamdet.scenes.plate_crops import Crop, CropOptions, plate_crop
 from streamdet.scenes.plate_kinds import Kinds
 from streamdet.scenes.street import Street
-from streamdet.training.run_folder import RunFolder, read_metrics
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -31,32 +31,15 @@ _ZOOM = 2
 _CAPTION_PX = 22
 _SEED = 91_000
 _STREET_PX = (1280, 720)
-_SCORES = ("map50", "map50_95", "exact_seen_styles", "exact_unseen_styles", "exact_real", "exact_real_alike")
 
 
-def draw_training(run: Path, path: Path) -> None:
-    """Losses and scores of a training over the pictures that it has seen."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtra("matplotlib", "eval", "the curves of a report") from error
-    rows = read_metrics(RunFolder(run))
-    if not rows:
-        raise DataError("there is no training in this folder", where=run, expected="metrics.csv")
-    figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    scores = [name for name in _SCORES if name in rows[0]]
-    for axes, names, what in zip(figure.subplots(1, 2), (["loss"], scores), ("loss", "score"), strict=True):
-        for name in names:
-            points = [(float(row["step"]), float(row[name])) for row in rows if row.get(name)]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
-        axes.set(xlabel="step", ylabel=what)
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(fontsize=8)
-    figure.savefig(path)
+def take_curves(run: Path, which: str, folder: Path) -> None:
+    """The curves that a training has drawn when it ended."""
+    for name in ("losses", "scores"):
+        try:
+            shutil.copy(run / "plots" / f"{name}.png", folder / f"{name}-{which}.png")
+        except FileNotFoundError as error:
+            raise DataError("this training has drawn no curves", where=run, hint="has it come to its end?") from error
 
 
 def draw_read(suite: str, right: Path, wrong: Path) -> None:

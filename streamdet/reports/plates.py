@@ -10,7 +10,7 @@ from streamdet.reports.latex import document, picture, safe, share, table
 from streamdet.reports.plate_measurements import HEIGHTS_PX, Json
 
 FILE = "Report.7.Detection.Segmentation.tex"
-CURVES = {"detector": "curves-detector.png", "reader": "curves-reader.png"}
+CURVES = [f"{what}-{which}.png" for which in ("detector", "reader") for what in ("losses", "scores")]
 STREET, RIGHT, WRONG = "street.jpg", "read-right.jpg", "read-wrong.jpg"
 _EDGES = "plates by height in pixels"
 
@@ -110,9 +110,9 @@ def _data(measured: Json) -> list[str]:
 
 def _training(there: set[str]) -> list[str]:
     shown = [
-        picture(CURVES[which], f"Training of the {which}", 0.85)
-        for which in ("detector", "reader")
-        if CURVES[which] in there
+        picture(file, f"Training: {' of the '.join(file.removesuffix('.png').split('-'))}", 0.7)
+        for file in CURVES
+        if file in there
     ]
     return [r"\section{Training}", *shown] if shown else []
 

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from streamdet.errors import ConfigError, DataError
 from streamdet.reports.latex import safe, share, table
 from streamdet.reports.plate_measurements import SCHEMA, read_measured
-from streamdet.reports.plate_pictures import draw_training
+from streamdet.reports.plate_pictures import take_curves
 from streamdet.reports.plates import CURVES, write_plate_report
 from streamdet.reports.typesetting import typeset
 
@@ -91,15 +92,17 @@ def test_a_figure_that_was_not_measured_is_a_dash():
     shutil.which("pdflatex") is None, reason="pdflatex is not installed (apt install texlive-latex-base)"
 )
 def test_pdflatex_makes_a_document_of_it_with_all_its_pictures(tmp_path: Path):
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "metrics.csv").write_text("step,loss,map50\n10,3.5,\n20,2.5,0.4\n30,1.5,0.6\n")
-    draw_training(run, tmp_path / CURVES["detector"])
+    plots = tmp_path / "run" / "plots"
+    plots.mkdir(parents=True)
+    for name in ("losses", "scores"):
+        cv2.imwrite(str(plots / f"{name}.png"), np.zeros((20, 30, 3), np.uint8))
+    for which in ("detector", "reader"):
+        take_curves(tmp_path / "run", which, tmp_path)
     source = write_plate_report(measured(reader("small", 0.95), reader("_50%", 0.96)), tmp_path)
     made = typeset(source)
     assert made is not None
     assert b"%PDF" == made.read_bytes()[:4]
-    assert {"curves-detector.png", "run", source.name, made.name} == {path.name for path in tmp_path.iterdir()}
+    assert {*CURVES, "run", source.name, made.name} == {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.skipif(
@@ -125,16 +128,14 @@ def test_figures_of_an_earlier_report_are_read_again_and_others_are_refused(tmp_
         read_measured(tmp_path / "none.json")
 
 
-def test_a_folder_without_a_training_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match="no training"):
-        draw_training(tmp_path, tmp_path / "curves.png")
+def test_a_training_that_has_not_ended_has_no_curves_to_show(tmp_path: Path):
+    with pytest.raises(DataError, match="no curves"):
+        take_curves(tmp_path, "reader", tmp_path)
 
 
 def test_the_sheet_of_pictures_is_as_large_as_its_tiles(tmp_path: Path):
     from streamdet.reports.plate_pictures import _sheet
 
     _sheet([np.zeros((50, 100, 3), np.uint8)] * 5, tmp_path / "sheet.jpg")
-    import cv2
-
     picture = cv2.imread(str(tmp_path / "sheet.jpg"))
     assert (2 * 58, 4 * 108, 3) == picture.shape
