@@ -106,7 +106,7 @@ class Localiser(DetectionModel):
         pyramid = self.backbone(pixels)
         cells = functional.adaptive_avg_pool2d(self.squeeze(pyramid[max(pyramid)]), self.options.grid)
         hidden = self.connected(cells)
-        logits, raw = self.what(hidden), self.where(hidden).float().reshape(len(pixels), self.boxes, 4)
+        logits, raw = self.what(hidden), self.where(hidden).float().unflatten(1, (self.boxes, 4))
         # from the middle of the picture; sizes by their logarithm, half of the picture to begin with
         size = 0.5 * torch.exp(raw[..., 2:].clamp(min=-6.0, max=2.0))
         side = raw.new_tensor([pixels.shape[-1], pixels.shape[-2]] * 2)
