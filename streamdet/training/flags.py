@@ -23,7 +23,7 @@ _OPTIMISERS: Mapping[str, Mapping[str, Any]] = {
     "mask_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "fast_rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "rcnn": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
-    "ssd": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
+    "ssd": {"kind": "muon", "rate": 4e-3, "weight_decay": 0.05, "momentum": 0.95, "vector_rate_ratio": 5.0},
     "yolo_v1": {"kind": "muon", "rate": 4e-3, "weight_decay": 0.05, "momentum": 0.95, "vector_rate_ratio": 5.0},
     "localiser": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
     "overfeat": {"kind": "adamw", "rate": 1e-3, "weight_decay": 0.05},
