@@ -38,10 +38,11 @@ def roi_pool(pyramid: Pyramid, xyxy: Tensor, level: Tensor, size: int) -> Tensor
     for row in (top, bottom - 2.0**step_y):
         for column in (left, right - 2.0**step_x):
             window = base + row[:, :, :, None] * width[..., None] + column[:, :, None, :]
-            found = functional.embedding((window * inside).long() + picture, flat)  # [B, R, size, size, C]
+            row_of = torch.where(inside, window, stored - 1.0).long() + picture
+            found = functional.embedding(row_of, flat)  # [B, R, size, size, C]
             cells = found if cells is None else torch.maximum(cells, found)
     assert cells is not None
-    return (cells * inside[..., None]).permute(0, 1, 4, 2, 3)
+    return cells.permute(0, 1, 4, 2, 3)
 
 
 def bins(low: Tensor, high: Tensor, limit: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,7 +83,8 @@ def _tables(pyramid: Pyramid, size: int) -> tuple[Tensor, Tensor, int]:
                 wide = _doubled(wide, 2**across, dim=3)
             tall = _doubled(tall, 2**power, dim=2)
         first += kinds**2 * height * width
-    table = torch.cat(found, dim=2).transpose(1, 2)
+    found.append(torch.zeros_like(found[0][..., :1]))  # what lies outside of the map reads this
+    table = torch.cat(found, dim=2).transpose(1, 2).contiguous()  # a cell's channels are read together
     return table, torch.tensor(places, dtype=torch.float32, device=table.device), most
 
 
