@@ -39,7 +39,10 @@ def write_card(
 ) -> None:
     """Write CARD.md and scores.json."""
     provenance = report.provenance
-    begun, *resumed = folder.commands() or [""]
+    commands = folder.commands()
+    resumed = [command for command in commands if "--resume" in command.split()]
+    # A run of a version that kept no commands knows only how it was resumed.
+    begun = next((command for command in commands if command not in resumed), "")
     facts = {
         **report.facts,
         "pictures seen": f"{progress.step * options.per_step:,} in {progress.step:,} steps of {options.per_step}",
