@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamdet.datasets.samples import DataSet
 from streamdet.errors import ConfigError
 from streamdet.evaluation.detections import DetectionScores, score_detections
+from streamdet.evaluation.plots import draw_all
 from streamdet.models.classic.dpm_learning import PartsShape, learn_parts
 from streamdet.models.classic.hog import HogOptions
 from streamdet.models.classic.linear_svm import Plane
@@ -35,7 +36,6 @@ from streamdet.training.course import Outcome
 from streamdet.training.detection_tables import counted, numbers_of
 from streamdet.training.labelled import DataSets, examined, open_all
 from streamdet.training.options import DataOptions
-from streamdet.training.plots import draw_answers
 from streamdet.training.rendered_plates import RenderedPlates, with_corners
 from streamdet.training.reporting import Reporter
 from streamdet.training.run_folder import RunFolder
@@ -124,7 +124,7 @@ def run_classic_training(
     begun = time.process_time()
     scores = score_detections(detector, judged)
     each_s = (time.process_time() - begun) / len(judged.entries)
-    draw_answers(folder, scores, judged)
+    draw_all(scores, judged, folder.plots)
     _write_card(options, folder, data, scores, seconds, each_s)
     headline = f"{scores.data}: mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f}"
     return Outcome(folder.path, Progress(ended="stopped early" if stop() else "all rounds done"), scores, headline)
