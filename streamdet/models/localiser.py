@@ -139,7 +139,8 @@ class Landmarks(nn.Module):
         mixed = self.mix(self.fine(fine) + above)
         chance = self.maps(mixed).float().flatten(2).softmax(dim=-1)  # [B, P, cells]
         points = grid_points((fine.shape[-2], fine.shape[-1]), 2**self.level, fine.device)  # [cells, 2]
-        return torch.cat([chance @ points, self.visible(mixed.mean(dim=(2, 3)))[..., None].float()], dim=-1)
+        x, y = (chance * points[:, 0]).sum(dim=-1), (chance * points[:, 1]).sum(dim=-1)
+        return torch.stack([x, y, self.visible(mixed.mean(dim=(2, 3))).float()], dim=-1)
 
 
 def _largest(targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
