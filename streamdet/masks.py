@@ -50,6 +50,11 @@ class ClassMap:
         )
         return np.asarray(self.labels[rows[:, None], columns])
 
+    def only(self, wanted: npt.NDArray[np.bool_]) -> ClassMap:
+        """[classes]: the map with nothing in the place of every class that is not wanted."""
+        table = np.append(np.uint8(0), np.where(wanted, np.arange(1, len(wanted) + 1), 0)).astype(np.uint8)
+        return ClassMap(table[self.labels], self.names)
+
 
 def runs_of(mask: Mask) -> Runs:
     """A mask as COCO writes it."""

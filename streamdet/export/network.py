@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from streamdet.errors import ConfigError, MissingExtra, ModelRefused
+from streamdet.errors import ConfigError
+from streamdet.export.tracing import refusal, traced
 from streamdet.graft.probe import spread
 from streamdet.graft.raw import REGIONS, outputs_of
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES
 from streamdet.models.contract import AnyDetector, Cut, Learnable, RegionModel
 
-OPSET = 18  # the lowest that torch writes; the newest that TensorRT 10 reads is 22
 _INPUT = "pixels"
 _LARGEST_BATCH = 64  # told to the exporter only: nothing of it is baked
 
@@ -54,10 +50,6 @@ def onnx_of(model: AnyDetector, size: tuple[int, int]) -> Any:
     whose regions come from outside has an input for them, f32 [B, R, 4].
     """
     refuse_size(model, size)
-    try:
-        import onnxscript  # noqa: F401 - torch's exporter stands on it
-    except ModuleNotFoundError as error:
-        raise MissingExtra("onnxscript", "train", "exporting a model") from error
     network = inference_copy(model)
     width, height = size
     # Two pictures: a batch of one would be taken for a constant.
@@ -68,32 +60,13 @@ def onnx_of(model: AnyDetector, size: tuple[int, int]) -> Any:
         cut = network(*example.values())
     present = [CUT_BOXES, CUT_SCORES]
     present += [name for meaning, name in CUT_EXTRAS.items() if getattr(cut, meaning) is not None]
-    batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                (_RegionInference if isinstance(network, RegionModel) else _Inference)(network),
-                tuple(example.values()),
-                dynamo=True,
-                dynamic_shapes={name: {0: batch} for name in example},
-                input_names=list(example),
-                output_names=present,
-                opset_version=OPSET,
-                verbose=False,
-            )
-    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise _refusal(model, str(error).strip().splitlines()[0][:300]) from error
-    assert program is not None  # it is only where a file was asked for
-    made = program.model_proto
+    what = type(model).__name__
+    wrapped = (_RegionInference if isinstance(network, RegionModel) else _Inference)(network)
+    made = traced(wrapped, example, present, batch_largest=_LARGEST_BATCH, what=what)
     for face in outputs_of(made):
         if None in face.shape[1:]:
-            raise _refusal(model, f"{face.name} {list(face.shape)}")
+            raise refusal(what, f"{face.name} {list(face.shape)}")
     return made
-
-
-def _refusal(model: AnyDetector, got: str) -> ModelRefused:
-    what = f"{type(model).__name__} cannot be exported"
-    return ModelRefused(what, expected="a forward without data-dependent shapes", got=got)
 
 
 def inference_copy(model: Model) -> Model:
@@ -109,19 +82,3 @@ def refuse_size(model: AnyDetector, size: tuple[int, int]) -> None:
             expected=f"sides that are multiples of {model.stride}",
             got="{}x{}".format(*size),
         )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """The exporter tells everybody that torchvision is missing, and warns of its own deprecations."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", (FutureWarning))
-            warnings.simplefilter("ignore", (DeprecationWarning))
-            warnings.simplefilter("ignore", (UserWarning))
-            yield
-    finally:
-        log.setLevel(level)

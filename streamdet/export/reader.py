@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from streamdet.errors import ModelRefused
+from streamdet.export.network import inference_copy
 from streamdet.export.tracing import traced
 from streamdet.graft.folding import fold
 from streamdet.graft.graft import IR_VERSION
@@ -52,7 +52,7 @@ class _FromPixels(nn.Module):
 
 def reader_onnx(model: PlateReader, size: tuple[int, int]) -> Any:
     """The reader as an onnx.ModelProto: u8 [B, 1, H, W] → its maps by their names; the model is not touched."""
-    network = _FromPixels(copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval())
+    network = _FromPixels(inference_copy(model))
     width, height = size
     example = {_INPUT: torch.zeros(2, 1, height, width, dtype=torch.uint8)}
     made = fold(traced(network, example, Maps._fields, batch_largest=_BATCH_LARGEST, what="the reader"))

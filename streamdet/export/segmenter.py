@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from streamdet.datasets.samples import DataSet
 from streamdet.errors import ModelRefused
 from streamdet.evaluation.laying import laid_out
+from streamdet.export.network import inference_copy
 from streamdet.export.tracing import traced
 from streamdet.graft.folding import fold
 from streamdet.graft.graft import INPUT, IR_VERSION
@@ -58,7 +58,7 @@ class _Labels(nn.Module):
 
 def segmenter_onnx(model: SegmentationModel, size: tuple[int, int]) -> Any:
     """The segmenter as an onnx.ModelProto: u8 [B, 3, H, W] → mask u8 [B, H, W]; the model is not touched."""
-    network = _Labels(copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval())
+    network = _Labels(inference_copy(model))
     width, height = size
     example = {INPUT: torch.zeros(2, 3, height, width, dtype=torch.uint8)}
     made = fold(traced(network, example, [_OUTPUT], batch_largest=_BATCH_LARGEST, what="the segmenter"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ class Selection:
 
     def before_tracking(self, found: Detections) -> Detections:
         """Without unwanted classes, without what lies in an ignored area, and without numbers that are none."""
+        if found.class_map is not None and self._allowed is not None:
+            found = replace(found, class_map=found.class_map.only(self._allowed))
         if not len(found):
             return found
         sound = np.isfinite(found.xyxy).all(axis=1) & np.isfinite(found.score)

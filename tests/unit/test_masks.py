@@ -119,3 +119,9 @@ def test_a_class_map_coarser_than_the_input_is_cut_alike():
     found = ClassMap.of_input(labels, ("a",), place((200, 100), (64, 64)))
     assert (16, 32) == found.labels.shape
     assert found.labels.all()
+
+
+def test_classes_that_are_not_wanted_become_nothing():
+    found = ClassMap(np.array([[0, 1], [2, 3]], np.uint8), ("a", "b", "c"))
+    assert [[0, 1], [0, 3]] == found.only(np.array([True, False, True])).labels.tolist()
+    assert [[0, 1], [2, 3]] == found.labels.tolist()
