@@ -85,7 +85,8 @@ def values(source: Path, **changes: Any) -> dict[str, Any]:
 
 def run_here(folder: RunFolder, options: TrainOptions) -> Outcome[DetectionScores]:
     with Reporter(quiet=True) as reporter:
-        return run_training(options, folder, reporter, command="streamdet train …")
+        resumes = f"--resume {folder.path}" if folder.checkpoint.exists() else f"--out {folder.path}"
+        return run_training(options, folder, reporter, command=f"streamdet train {resumes}")
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
