@@ -156,7 +156,7 @@ def _everything_is_there(folder: RunFolder, outcome: Outcome[DetectionScores]) -
     names = {path.name for path in folder.path.iterdir()}
     assert {"best.pt", "last.pt", "metrics.csv", "CARD.md", "scores.json", "plots", "tensorboard"} <= names
     card = folder.card.read_text()
-    assert "streamdet train …" in card
+    assert "    streamdet train " in card
     assert "24 pictures, 24 objects" in card
     assert outcome.scores is not None
     assert f"| mAP50 | {outcome.scores.map50:.3f} |" in card
