@@ -46,14 +46,20 @@ def made(family: str) -> RegionModel:
         nn.init.normal_(model.box_head.class_layer.weight, std=0.1)
     else:
         model = Rcnn(3, RcnnOptions(backbone="tiny", crop_px=32, width=32, regions=40, proposals=SEARCH))
-        sizes = model.svm.weight.shape, model.ridge.weight.shape
-        model.fit(
-            (torch.randn(sizes[0]) * 0.1, torch.full((3,), -1.0)), (torch.randn(sizes[1]) * 0.02, torch.zeros(12))
-        )
+    pixels, regions = torch.from_numpy(rendered(SIZE, 4)).float() / 255, torch.from_numpy(spread(4, 40, SIZE))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.2)
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(pixels, regions)  # the norms have seen something: without, all regions look alike
+        if isinstance(model, Rcnn):
+            seen = model.eval().see(model.crops(pixels, regions).flatten(0, 1))
+            planes, lines = torch.randn(3, seen.dense.shape[1]), torch.randn(12, seen.pooled.shape[1])
+            planes *= 1 / (seen.dense @ planes.T).std()
+            lines *= 0.2 / (seen.pooled @ lines.T).std()
+            model.fit((planes, torch.zeros(3)), (lines, torch.zeros(12)))
     return model.eval()
 
 
