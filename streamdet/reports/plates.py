@@ -21,7 +21,7 @@ def write_plate_report(measured: Json, folder: Path) -> Path:
     body = [
         *_introduction(),
         *_networks(measured),
-        *_data(measured),
+        *_learnt_from(measured),
         *_training(there),
         *_detection(measured, there),
         *_reading(measured),
@@ -86,7 +86,7 @@ def _networks(measured: Json) -> list[str]:
     ]
 
 
-def _data(measured: Json) -> list[str]:
+def _learnt_from(measured: Json) -> list[str]:
     sources = [
         f"{each['name']}: {each['provenance']['data']}"
         for each in (measured["detector"], *measured["readers"])
