@@ -37,6 +37,11 @@ def numbers_of(scores: DetectionScores) -> list[str]:
         "| | |",
         "|---|---:|",
         *(f"| {title} | {_share(scores.figures()[name])} |" for name, title in _FIGURES.items()),
+        *(
+            f"| {title}, masks | {_share(scores.figures()[f'mask_{name}'])} |"
+            for name, title in _FIGURES.items()
+            if scores.masks is not None
+        ),
         f"| best F1, at score {scores.best.score:.2f} | {_share(scores.best.f1)} |",
         "",
         "| class | objects | AP50-95 | AP50 | precision | recall |",
