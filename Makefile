@@ -6,7 +6,9 @@ READY := .venv/ready
 .PHONY: demo run test lint bench clean
 
 demo: .venv/demo
-	$(BIN)/streamdet run --source 'synthetic:plates?duration=12' --engine plate-spotter --out out/demo/
+	mkdir -p out/demo
+	$(BIN)/streamdet run --source 'synthetic:plates?duration=30&truth=out/demo/truth.jsonl' --engine plates --out out/demo/
+	@$(BIN)/streamdet eval passed out/demo/truth.jsonl out/demo/records.jsonl
 	@echo 'Look at out/demo/synthetic-plates.mp4; the records are in out/demo/records.jsonl.'
 
 run: .venv/demo

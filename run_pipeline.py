@@ -1,6 +1,6 @@
 """The main job without an installation: the `run` command.
 
-python run_pipeline.py --source street.mp4 --engine plate-spotter --out out/
+python run_pipeline.py --source street.mp4 --engine plates --out out/
 """
 
 import sys

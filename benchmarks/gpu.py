@@ -1,6 +1,6 @@
 """Everything that only a GPU can show: first whether it is right, then how fast.
 
-    python benchmarks/gpu.py [--engine plate-spotter] [--seconds 3] [--streams 1 4 16 64]
+    python benchmarks/gpu.py [--engine plate-detector] [--seconds 3] [--streams 1 4 16 64]
 
 Writes docs/benchmarks-gpu.json and prints a table. What this machine lacks is skipped and called `not seen`; where a
 figure has a target, the table says whether it is met. Nothing here runs without asking the driver first.
@@ -36,7 +36,7 @@ RUNS_COUNTED = 10
 def main() -> None:
     """Run every section; one that fails does not keep the others from running."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--engine", default="plate-spotter")
+    words.add_argument("--engine", default="plate-detector")
     words.add_argument("--seconds", type=float, default=3.0, help="how long each figure is measured")
     words.add_argument("--streams", type=int, nargs="+", default=[1, 4, 16, 64])
     words.add_argument("--out", type=Path, default=RESULT)

@@ -1,6 +1,6 @@
 """A soak: four RTSP cameras that are cut off, frozen and brought back at random, through the whole pipeline.
 
-    python benchmarks/soak.py [--minutes 20] [--engine plate-spotter] [--seed 1]
+    python benchmarks/soak.py [--minutes 20] [--engine plate-detector] [--seed 1]
 
 A real RTSP server per camera (GStreamer's; see tests/integration/install_servers). Every five seconds it notes resident
 memory, threads, descriptors and children; at the end it compares the last tenth but a bit with an early one, and exits
@@ -33,7 +33,7 @@ def main() -> int:
     """Run, report, judge."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--minutes", type=float, default=20.0)
-    words.add_argument("--engine", default="plate-spotter")
+    words.add_argument("--engine", default="plate-detector")
     words.add_argument("--seed", type=int, default=1)
     chosen = words.parse_args()
     with tempfile.TemporaryDirectory() as folder:

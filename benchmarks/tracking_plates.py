@@ -1,6 +1,6 @@
 """How well small, fast objects are followed: number plates of rendered streets, against their exact truth.
 
-    python benchmarks/tracking_plates.py [--seeds 11 12 13] [--engine plate-spotter] [--reach 0.7]
+    python benchmarks/tracking_plates.py [--seeds 11 12 13] [--engine plate-detector] [--reach 0.7]
 
 For the detector's rows and for perfect ones, with all frames and with half or three quarters lost at random: ids given,
 switches, and the share of visible plates (half of their area or more) on a confirmed track. `--reach 0` turns the last
@@ -103,7 +103,7 @@ def main() -> None:
     """Print the table."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
-    words.add_argument("--engine", default="plate-spotter")
+    words.add_argument("--engine", default="plate-detector")
     words.add_argument("--reach", type=float, nargs="+", default=[0.0, ByteTrackOptions().reach])
     chosen = words.parse_args()
     clips = {seed: list(clip(seed, chosen.engine)) for seed in chosen.seeds}

@@ -1,9 +1,9 @@
 """streamdet: video goes in, tracks and plates and metrics come out.
 
     import streamdet as sd
-    for result in sd.run("street.mp4", engine="plate-spotter"):
+    for result in sd.run("street.mp4", engine="plates"):
         print(result.frame.stream, result.detections)
-    detections = sd.load("plate-spotter")(picture)
+    detections = sd.load("plate-detector")(picture)
 
 Importing it loads nothing; everything comes when it is used.
 """

@@ -91,7 +91,7 @@ def _raise_failure(report: Report) -> None:
 
 
 def load(engine: str, *, backend: str = "auto", precision: Any = None) -> PictureDetector:
-    """A detector for single pictures: `load("plate-spotter")(picture)`, with an RGB array uint8 [H, W, 3].
+    """A detector for single pictures: `load("plate-detector")(picture)`, with an RGB array uint8 [H, W, 3].
 
     Of a suite it is the one that detects: texts need tracks, and so a `run`.
     """

@@ -70,7 +70,7 @@ def run(
 
     With no CONFIG, flags and defaults are enough:
 
-        streamdet run --source street.mp4 --engine plate-spotter --out out/
+        streamdet run --source street.mp4 --engine plates --out out/
     """
     logs.configure(verbose, log_format)
     top = {

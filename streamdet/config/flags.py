@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-DEFAULT_ENGINE = "plate-spotter"
+DEFAULT_ENGINE = "plates"
 
 
 @dataclass(frozen=True, slots=True)

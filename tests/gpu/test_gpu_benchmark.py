@@ -77,7 +77,7 @@ def test_the_torch_graph_computes_what_the_engine_does(engine: Engine, monkeypat
     import onnxruntime
     from torch_graph import Lacking, TorchGraph
 
-    for model_path in (engine.folder / "model.onnx", SCRIPT.parents[1] / "engines" / "plate-spotter" / "model.onnx"):
+    for model_path in (engine.folder / "model.onnx", SCRIPT.parents[1] / "engines" / "plate-detector" / "model.onnx"):
         model = onnx.load(model_path)
         port = model.graph.input[0]
         shape = [size.dim_value or 2 for size in port.type.tensor_type.shape.dim]

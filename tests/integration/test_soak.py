@@ -20,6 +20,6 @@ def test_two_minutes_of_cameras_cut_off_at_random_leave_nothing_behind(gstreamer
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     # The first minutes fill caches and allocator pools: how much of that is growth shows in twenty minutes only.
-    verdict = module.soak(120.0, "plate-spotter", random.Random(7), tmp_path, allowed_mb=60.0)
+    verdict = module.soak(120.0, "plate-detector", random.Random(7), tmp_path, allowed_mb=60.0)
     assert verdict["passed"], verdict
     assert all(epochs >= 2 for epochs in verdict["epochs"].values()) or sum(verdict["epochs"].values()) >= 6

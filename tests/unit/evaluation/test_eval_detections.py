@@ -318,7 +318,7 @@ def test_splits_are_joined_and_chosen_from_on_the_command_line(tmp_path):
         for image in images:
             pixels = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
             cv2.imwrite(str(tmp_path / image["file_name"]), pixels)
-    told = ["detections", "plate-spotter", f"{tmp_path}:train+valid?include=clip0,clip2", "--json"]
+    told = ["detections", "plate-detector", f"{tmp_path}:train+valid?include=clip0,clip2", "--json"]
     done = CliRunner().invoke(eval_app, [*told, "--out", str(tmp_path / "out")], catch_exceptions=False)
     figures = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert (4, 4, f"{tmp_path.name}/train+valid") == (figures["pictures"], figures["objects"], figures["data"])

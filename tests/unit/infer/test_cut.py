@@ -14,7 +14,7 @@ from streamdet.infer.cache import cache_folder
 OPEN = """
 import sys
 from streamdet.infer.backends import open_backend
-backend = open_backend("plate-spotter", "onnx-cpu")
+backend = open_backend("plate-detector", "onnx-cpu")
 assert backend.tail == "kernel"
 backend.session(1).run(1)
 print("onnx" in sys.modules)
@@ -38,6 +38,6 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path, m
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    backend = open_backend("plate-spotter", "onnx-cpu")
+    backend = open_backend("plate-detector", "onnx-cpu")
     assert not cache_folder().exists()
     backend.session(1).run(1)
