@@ -58,6 +58,9 @@ class VoteOptions(BaseModel):
     ] = 11.0
     min_length: Annotated[int, Field(ge=1, le=_LONGEST, description="Shorter texts are no plate.")] = 4
     min_agreeing: Annotated[int, Field(ge=2, description="Looks that must say the same before a text is final.")] = 2
+    min_share: Annotated[
+        float, Field(ge=0, le=1, description="Share of the looks that must say the same before a text is final.")
+    ] = 0.5
     min_score: Annotated[float, Field(ge=0, le=1, description="What a text must be worth to be final.")] = 0.8
     min_look: Annotated[
         float, Field(ge=0, le=1, description="Looks whose characters are less sure than this do not vote.")
@@ -240,7 +243,7 @@ class Voting:
         return (
             len(verdict.text) >= self._options.min_length
             and verdict.score >= self._options.min_score
-            and visit.agreeing(verdict) >= self._options.min_agreeing
+            and visit.agreeing(verdict) >= max(self._options.min_agreeing, self._options.min_share * visit.looks)
         )
 
     # ---- what is known
