@@ -44,7 +44,16 @@ def traced(
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         raise refusal(what, str(error).strip().splitlines()[0][:300]) from error
     assert program is not None  # it is only where a file was asked for
-    return program.model_proto
+    return _without_traces(program.model_proto)
+
+
+def _without_traces(model: Any) -> Any:
+    """Each node tells which line of which file on this machine it came from: nobody else's business."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+    return model
 
 
 def refusal(what: str, got: str) -> ModelRefused:

@@ -46,6 +46,7 @@ def test_it_reads_as_torch_does_and_stands_on_the_shelf_with_its_recipe(run: Pat
     assert {"onnx-cpu", "openvino", "openvino-bf16"} >= set(done.engine.manifest.files[0].proven_on) >= {"onnx-cpu"}
     folder = tmp_path / "small-reader"
     assert {"manifest.json", "model.onnx", "recipe.yaml", "CARD.md"} == {each.name for each in folder.iterdir()}
+    assert b"site-packages" not in (folder / "model.onnx").read_bytes(), "nothing of the machine that made it"
     assert "told" in (folder / "CARD.md").read_text()
     assert "plots/" not in (folder / "CARD.md").read_text()
     assert check_engine(done.engine).passed
