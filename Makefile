@@ -7,7 +7,7 @@ READY := .venv/ready
 
 demo: .venv/demo
 	mkdir -p out/demo
-	$(BIN)/streamdet run --source 'synthetic:plates?duration=30&truth=out/demo/truth.jsonl' --engine plates --out out/demo/
+	$(BIN)/streamdet run --source 'synthetic:plates?duration=40&countries=RO,DE,FR,IT,ES,NL,PL,GB&truth=out/demo/truth.jsonl' --engine plates --out out/demo/
 	@$(BIN)/streamdet eval passed out/demo/truth.jsonl out/demo/records.jsonl
 	@echo 'Look at out/demo/synthetic-plates.mp4; the records are in out/demo/records.jsonl.'
 
