@@ -119,6 +119,18 @@ def _topk(x: Inputs, constants: Constants, a: Attributes) -> tuple[Tensor, Tenso
     return found.values, found.indices
 
 
+def _clip(x: Inputs, constants: Constants, a: Attributes) -> Tensor:
+    low, high = (x[i] if len(x) > i else None for i in (1, 2))
+    return torch.clamp(x[0], low, high)
+
+
+def _split(x: Inputs, constants: Constants, a: Attributes) -> tuple[Tensor, ...]:
+    axis = a.get("axis", 0)
+    if len(x) > 1 and x[1] is not None:
+        return torch.split(x[0], [int(size) for size in constants[1]], axis)
+    return torch.split(x[0], -(-x[0].shape[axis] // a["num_outputs"]), axis)
+
+
 def _squeezed(x: Inputs, constants: Constants, a: Attributes) -> Tensor:
     return x[0].squeeze(tuple(int(axis) for axis in constants[1]))
 
@@ -141,6 +153,7 @@ OPERATIONS: dict[str, Callable[[Inputs, Constants, Attributes], Any]] = {
     "And": _each(torch.logical_and),
     "ArgMax": lambda x, c, a: torch.argmax(x[0], a.get("axis", 0), bool(a.get("keepdims", 1))),
     "Cast": lambda x, c, a: x[0].to(_TYPES[a["to"]]),
+    "Clip": _clip,
     "Concat": lambda x, c, a: torch.cat(x, a["axis"]),
     "Conv": _conv,
     "Div": lambda x, c, a: x[0] / x[1] if x[0].is_floating_point() else x[0] // x[1],
@@ -168,6 +181,7 @@ OPERATIONS: dict[str, Callable[[Inputs, Constants, Attributes], Any]] = {
     "Sigmoid": _each(torch.sigmoid),
     "Slice": _slice,
     "Softplus": _each(f.softplus),
+    "Split": _split,
     "Squeeze": _squeezed,
     "Sub": _each(torch.sub),
     "TopK": _topk,

@@ -285,6 +285,7 @@ def test_everything_is_given_back(detector: EngineDetector, bench: Machine):
 
 def test_the_benchmarks_kernels_and_waits_are_measured(bench: Machine, engine: Path, monkeypatch: pytest.MonkeyPatch):
     path = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
+    monkeypatch.syspath_prepend(str(path.parent))
     spec = importlib.util.spec_from_file_location("gpu_benchmark", path)
     benchmark = sys.modules["gpu_benchmark"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)

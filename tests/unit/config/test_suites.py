@@ -122,7 +122,7 @@ def test_readers_are_named_with_the_classes_that_they_read(shelf: Path) -> None:
 
 def test_a_detector_is_no_reader(shelf: Path) -> None:
     manifest = json.loads((shelf / "parrot-reader" / "manifest.json").read_text())
-    manifest |= {"kind": "segmenter", "outputs": {"mask": "core"}}
+    manifest |= {"kind": "segmenter", "outputs": {"mask": "core"}, "classes": ["ink"]}
     (shelf / "parrot-reader" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(EngineMismatch, match="does not read"):
         open_reader(ReadOptions(engine="parrot-reader", backend="onnx-cpu"))

@@ -99,9 +99,9 @@ def test_pictures_of_the_users_and_of_the_engine_are_used_too(folder, tmp_path):
     assert 16 + 3 + 1 == report.pictures
 
 
-def test_only_detectors_are_checked(folder):
+def test_a_detector_without_suppression_cannot_be_checked(folder):
     fields = json.loads((folder / "manifest.json").read_text())
-    fields |= {"kind": "segmenter", "outputs": {"mask": "xyxy"}}
+    fields |= {"nms": None}
     (folder / "manifest.json").write_text(json.dumps(fields))
     with pytest.raises(EngineMismatch, match="cannot be checked"):
         check_engine(open_engine(folder))

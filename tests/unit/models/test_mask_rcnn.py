@@ -88,7 +88,7 @@ def test_only_the_objects_own_class_learns(model: MaskRcnn):
 
 def test_shapes_are_learnt_by_heart(model: MaskRcnn):
     pixels, targets = masked(4)
-    learn(model, pixels, targets, steps=60, rate=8e-3)
+    learn(model, pixels, targets, steps=100, rate=8e-3)
     with torch.no_grad():
         cut = model.eval()(pixels)
     assert cut.masks is not None
