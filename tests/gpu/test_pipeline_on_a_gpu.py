@@ -120,7 +120,6 @@ def test_two_gpus_share_the_work_and_one_that_is_lost_leaves_it_to_the_other(
     assert unknown <= 8, "the batches that were under way there"
     assert {1} == {context - 0xC0DE for context in bench.driver.lost}
     assert failures(pipeline, "failed") >= 1
-    assert found[-1]["objects"] is not None
 
 
 def test_an_engine_does_without_a_gpu_that_does_not_start(
