@@ -45,7 +45,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -
     lines = [" & ".join(map(safe, row)) + r" \\" for row in rows]
     return "\n".join(
         (
-            r"\begin{table}[ht]",
+            r"\begin{table}[!htb]",
             r"\centering",
             rf"\caption{{{safe(caption)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
@@ -65,7 +65,7 @@ def picture(file: str, caption: str, width: float = 1.0) -> str:
     """One figure, `width` in parts of the line."""
     return "\n".join(
         (
-            r"\begin{figure}[ht]",
+            r"\begin{figure}[!htb]",
             r"\centering",
             rf"\includegraphics[width={width:g}\linewidth]{{{file}}}",
             rf"\caption{{{safe(caption)}}}",
