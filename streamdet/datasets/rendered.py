@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,13 +57,7 @@ def render_plates(
         _add(labels[_split(street, options)], name, scene, street, at, options)
         if progress is not None:
             progress(number + 1, options.count)
-    written = []
-    for split, content in labels.items():
-        if content["images"]:
-            path = folder / f"{split}.json"
-            path.write_text(json.dumps(content), encoding="utf-8")
-            written.append(path)
-    return tuple(written)
+    return write_labels(folder, labels)
 
 
 def _split(street: int, options: RenderOptions) -> str:
@@ -95,6 +89,17 @@ def new_folder(folder: Path) -> Path:
     except OSError as error:
         raise DataError("the folder cannot be made", where=folder, got=error.strerror) from error
     return pictures
+
+
+def write_labels(folder: Path, labels: Mapping[str, Mapping[str, Any]]) -> tuple[Path, ...]:
+    """A COCO file for each split that has pictures."""
+    written = []
+    for split, content in labels.items():
+        if content["images"]:
+            path = folder / f"{split}.json"
+            path.write_text(json.dumps(content), encoding="utf-8")
+            written.append(path)
+    return tuple(written)
 
 
 def write_picture(path: Path, bgr: Bgr, quality: int) -> None:

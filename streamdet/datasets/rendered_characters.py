@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamdet.datasets.rendered import new_folder, write_picture
+from streamdet.datasets.rendered import new_folder, write_labels, write_picture
 from streamdet.masks import runs_of
 from streamdet.scenes.plate_characters import CharacterOptions, Characters, plate_characters
 
@@ -48,13 +47,7 @@ def render_characters(
         _add(labels[_split(number, options)], name, found, options.size)
         if progress is not None:
             progress(number + 1, options.count)
-    written = []
-    for split, content in labels.items():
-        if content["images"]:
-            path = folder / f"{split}.json"
-            path.write_text(json.dumps(content), encoding="utf-8")
-            written.append(path)
-    return tuple(written)
+    return write_labels(folder, labels)
 
 
 def _split(number: int, options: CharacterSetOptions) -> str:

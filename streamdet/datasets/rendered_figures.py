@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamdet.boxes import xyxy_to_xywh
-from streamdet.datasets.rendered import new_folder, write_picture
+from streamdet.datasets.rendered import new_folder, write_labels, write_picture
 from streamdet.scenes.figures import JOINTS, KINDS, SKELETON, FigureOptions, FigureScene, figure_scene
 
 _TEST = "test"
@@ -51,13 +50,7 @@ def render_figures(
         _add(labels[split], name, scene, options.size)
         if progress is not None:
             progress(number + 1, options.count)
-    written = []
-    for split, content in labels.items():
-        if content["images"]:
-            path = folder / f"{split}.json"
-            path.write_text(json.dumps(content), encoding="utf-8")
-            written.append(path)
-    return tuple(written)
+    return write_labels(folder, labels)
 
 
 def _empty_labels(options: FigureSetOptions) -> dict[str, Any]:
