@@ -92,7 +92,6 @@ class DetectionModel(Learnable):
     """A network that finds objects in RGB pictures."""
 
     classes: int
-    learns_masks: bool = False  # its targets hold masks
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Cut:

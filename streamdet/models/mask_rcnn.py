@@ -25,8 +25,6 @@ class MaskRcnnOptions(FasterRcnnOptions):
 class MaskRcnn(FasterRcnn):
     """Trunk → proposals → box head → mask head, which reads the boxes that the box head gives."""
 
-    learns_masks = True
-
     def __init__(self, classes: int, options: MaskRcnnOptions | None = None) -> None:
         options = options or MaskRcnnOptions()
         super().__init__(classes, options)

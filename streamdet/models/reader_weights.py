@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from streamdet.errors import DataError
 from streamdet.models.plate_reader import PlateReader, PlateReaderOptions
-from streamdet.models.weights import WEIGHTS, read_state, write_whole
+from streamdet.models.weights import WEIGHTS, holds, read_state, write_whole
 
 SCHEMA = "streamdet.reader-weights/1"
 
@@ -43,11 +43,7 @@ def save_reader(path: Path, trained: TrainedReader) -> None:
 
 def is_reader(path: Path) -> bool:
     """Whether a run's folder, or the file itself, holds a plate reader."""
-    try:
-        read_state(path / WEIGHTS if path.is_dir() else path, SCHEMA)
-    except DataError:
-        return False
-    return True
+    return holds(path, SCHEMA)
 
 
 def load_trained_reader(path: Path) -> TrainedReader:

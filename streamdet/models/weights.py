@@ -94,6 +94,15 @@ def read_state(path: Path, schema: str) -> dict[str, Any]:
     return state
 
 
+def holds(path: Path, schema: str) -> bool:
+    """Whether a run's folder, or the file itself, holds weights of that kind."""
+    try:
+        read_state(path / WEIGHTS if path.is_dir() else path, schema)
+    except DataError:
+        return False
+    return True
+
+
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write aside, make it durable, then put it in place; what stood there stays whole until then."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")

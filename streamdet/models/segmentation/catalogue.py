@@ -13,7 +13,7 @@ from streamdet.errors import DataError
 from streamdet.models.segmentation.contract import SegmentationModel
 from streamdet.models.segmentation.fcn import Fcn, FcnOptions
 from streamdet.models.segmentation.u_net import UNet, UNetOptions
-from streamdet.models.weights import WEIGHTS, read_state, write_whole
+from streamdet.models.weights import WEIGHTS, holds, read_state, write_whole
 
 SCHEMA = "streamdet.segmenter-weights/1"
 
@@ -73,11 +73,7 @@ def save_segmenter(path: Path, trained: TrainedSegmenter) -> None:
 
 def is_segmenter(path: Path) -> bool:
     """Whether a run's folder, or the file itself, holds a segmenter."""
-    try:
-        read_state(path / WEIGHTS if path.is_dir() else path, SCHEMA)
-    except DataError:
-        return False
-    return True
+    return holds(path, SCHEMA)
 
 
 def load_segmenter(path: Path) -> TrainedSegmenter:
