@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import DataError, MissingExtra
-from streamdet.scenes.glyph_styles import STYLES, GlyphStyle, Stroke, skeleton_strokes
+from streamdet.scenes.glyph_styles import GlyphStyle, Stroke, is_mixed, skeleton_strokes, style_named
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.uint8]  # [h, w], coverage
 
 HEIGHTS = (96, 48, 24)  # of the masks that are kept; each place is drawn from the next larger one
-WEIGHTS = (0.78, 0.88, 1.0, 1.12, 1.26)  # of the strokes; index 2 is a style's own
+WEIGHTS = (0.78, 0.88, 1.0, 1.12, 1.26)  # of the strokes
+_OWN_WEIGHT = 2  # a style's, as an index of WEIGHTS
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 IDEOGRAPHS = 48
 _FINE = 3  # a mask is drawn so many times larger and shrunk
@@ -51,11 +52,11 @@ class StrokeAlphabet:
     @property
     def gap_ratio(self) -> float:
         """Between two characters, by their height."""
-        return STYLES[self.name].gap_ratio
+        return style_named(self.name).gap_ratio
 
     def mask(self, character: str, weight: int, level: int) -> Mask:
         """The character [HEIGHTS[level], w]."""
-        return _stroke_mask(self.name, character, weight, level)
+        return _stroke_mask(self.name, character, _OWN_WEIGHT if is_mixed(self.name) else weight, level)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class TypefaceAlphabet:
 def _stroke_mask(name: str, character: str, weight: int, level: int) -> Mask:
     if level:
         return _halved(_stroke_mask(name, character, weight, level - 1))
-    style = STYLES[name]
+    style = style_named(name)
     height = HEIGHTS[0] * _FINE
     thick = style.stroke_ratio * WEIGHTS[weight] * height
     lying = style.contrast  # drawn stretched in y, so that one thickness becomes two
@@ -173,8 +174,8 @@ def _feet(canvas: Mask, points: npt.NDArray[np.float64], stroke: Stroke, length:
 
 def _slanted(mask: Mask, slant: float) -> Mask:
     height, width = mask.shape
-    matrix = np.array([[1, -slant / height, slant], [0, 1, 0]], np.float64)
-    return np.asarray(cv2.warpAffine(mask, matrix, (width + round(slant), height)), np.uint8)
+    matrix = np.array([[1, -slant / height, max(slant, 0)], [0, 1, 0]], np.float64)
+    return np.asarray(cv2.warpAffine(mask, matrix, (width + round(abs(slant)), height)), np.uint8)
 
 
 def _halved(mask: Mask) -> Mask:
@@ -238,7 +239,7 @@ def _likeness(path: str) -> float:
     """How far the typeface's characters resemble ours: those of symbols and of handwriting hardly do."""
     alike = []
     for character in _TELLING:
-        pair = (_typeface_mask(path, character, 1), _stroke_mask("din", character, 2, 1))
+        pair = (_typeface_mask(path, character, 1), _stroke_mask("din", character, _OWN_WEIGHT, 1))
         one, other = (cv2.GaussianBlur(cv2.resize(mask, (32, 48)), (0, 0), 3.5).ravel() for mask in pair)
         alike.append(float(np.corrcoef(one, other)[0, 1]))
     return float(np.mean(alike))

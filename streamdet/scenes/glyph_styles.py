@@ -2,11 +2,13 @@
 
 Every style writes the skeletons of `glyphs.STROKES`, changed by sets of alternates, with its own width, weight, ends,
 roundness and feet. None is a copy of a real typeface. `TEST_STYLES` are never learnt from: they show whether a reader
-has learnt characters or pictures of characters.
+has learnt characters or pictures of characters. `mixed_style` throws dice over all that styles vary in: a reader that
+has seen some hundred hands no longer leans on what two of them happen to share.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +18,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.scenes.dice import Dice
 from streamdet.scenes.glyphs import STROKES
 
 _TOP, _BOTTOM = "@50,30,50,30", "@50,70,50,30"
@@ -118,6 +121,8 @@ class GlyphStyle:
     slant_ratio: float = 0.0
     serif_ratio: float = 0.0  # length of the feet, by the width
     stencil: bool = False
+    waist: float = 0.0  # how far what is half way up moves down, by the height: high bars and low ones
+    unevenness: float = 0.0  # deviation of that from character to character
     alternates: tuple[str, ...] = ()
     widths: Literal["usual", "even", "marked", "slabs"] = "usual"
 
@@ -184,6 +189,53 @@ TEST_STYLES: tuple[GlyphStyle, ...] = (
 )
 STYLES: Mapping[str, GlyphStyle] = MappingProxyType({style.name: style for style in TRAIN_STYLES + TEST_STYLES})
 
+MIXED = 320  # styles that are mixed by dice
+_MIXED = "mixed-"
+_FAMILIAR = 0.35  # how likely a mixed style takes up a set of alternates
+
+
+def mixed_names() -> tuple[str, ...]:
+    """Those of all mixed styles."""
+    return tuple(f"{_MIXED}{number}" for number in range(MIXED))
+
+
+def is_mixed(name: str) -> bool:
+    """Whether that style was mixed by dice; such a one has a weight of its own and no others."""
+    return name.startswith(_MIXED)
+
+
+def style_named(name: str) -> GlyphStyle:
+    """That style; KeyError where there is none."""
+    return mixed_style(int(name.removeprefix(_MIXED))) if is_mixed(name) else STYLES[name]
+
+
+@cache
+def mixed_style(number: int) -> GlyphStyle:
+    """The style of that number: anything from thin to fat, narrow to wide, round to square, upright to slanted."""
+    dice = Dice.of(number, 0, 29)
+    width = dice.between(0.36, 0.7)
+    feet = dice.between(0.12, 0.22) if dice.chance(0.08) else 0.0
+    marked = dice.chance(0.08)
+    sets = [name for name in ALTERNATES if name != "marked" and dice.chance(_FAMILIAR)]
+    dice.random.shuffle(sets)  # the first that knows a character writes it
+    return GlyphStyle(
+        f"{_MIXED}{number}",
+        width_ratio=width,
+        stroke_ratio=dice.between(0.085, min(0.18, 0.32 * width)),
+        gap_ratio=dice.between(0.11, 0.2),
+        ends="round" if dice.chance(0.4) else "flat",
+        squareness=2.0 + 2.5 * dice.random.random() ** 1.5,
+        arc_step=dice.pick((8.0, 8.0, 8.0, 8.0, 22.5, 36.0, 45.0)),
+        contrast=dice.between(0.6, 1.0) if dice.chance(0.25) else 1.0,
+        slant_ratio=dice.between(-0.06, 0.15) if dice.chance(0.3) else 0.0,
+        serif_ratio=feet,
+        stencil=dice.chance(0.04),
+        waist=dice.normal(0.045),
+        unevenness=0.02,
+        alternates=("marked",) if marked else tuple(sets),
+        widths="marked" if marked else "slabs" if feet else dice.pick(("usual", "even")),
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
@@ -196,11 +248,14 @@ class Stroke:
 @cache
 def skeleton_strokes(style: str, character: str) -> tuple[Stroke, ...]:
     """The character's polylines in that style."""
-    chosen = STYLES[style]
-    return tuple(_stroke(text, chosen) for text in chosen.skeleton(character).split(";"))
+    chosen = style_named(style)
+    waist = chosen.waist
+    if chosen.unevenness:
+        waist += Dice.of(zlib.crc32(style.encode()), ord(character), 31).normal(chosen.unevenness)
+    return tuple(_stroke(text, chosen, waist) for text in chosen.skeleton(character).split(";"))
 
 
-def _stroke(text: str, style: GlyphStyle) -> Stroke:
+def _stroke(text: str, style: GlyphStyle, waist: float) -> Stroke:
     pieces: list[npt.NDArray[np.float64]] = []
     for item in text.split():
         if item.startswith("@"):
@@ -208,6 +263,7 @@ def _stroke(text: str, style: GlyphStyle) -> Stroke:
         else:
             pieces.append(np.array([[float(number) for number in item.split(",")]]))
     points = np.concatenate(pieces) / 100
+    points[:, 1] += waist * 4 * points[:, 1] * (1 - points[:, 1])  # the edges stay where they are
     kept = np.concatenate([[True], np.abs(np.diff(points, axis=0)).max(1) > 1e-6])
     closed = len(points) > 2 and bool(np.abs(points[0] - points[-1]).max() < 1e-6)
     return Stroke(points[kept], closed)

@@ -42,6 +42,7 @@ class Setting:
     group_gap: float  # a blank
     ideograph: int = 0
     shiver: float = 0.0  # how far characters stray from the line
+    marks: float = 1.0  # size of dashes and dots, by the usual
 
 
 def scaled(mask: Mask, width: int, height: int) -> Mask:
@@ -92,12 +93,18 @@ def set_line(sheet: Sheet, line: str, setting: Setting, area: tuple[float, float
         drop = dice.normal(setting.shiver) if setting.shiver else 0.0
         placed = (x, y + drop, width, setting.height)
         if character in PRINTED_ONLY:
-            _stamp(sheet.other, mask, placed)
+            _stamp(sheet.other, mask, placed if character == "%" else _grown(placed, setting.marks))
         else:
             half = setting.gap * squeeze / 2
             sheet.cell[rows, max(round(x - half), 0) : round(x + width + half)] = len(sheet.boxes) + 1
             sheet.boxes.append(_stamp(sheet.ink, mask, placed))
         x += width + setting.gap * squeeze
+
+
+def _grown(placed: tuple[float, float, float, float], times: float) -> tuple[float, float, float, float]:
+    """As large so many times, the middle staying where it is."""
+    x, y, width, height = placed
+    return x - width * (times - 1) / 2, y - height * (times - 1) / 2, width * times, height * times
 
 
 def _stamp(canvas: Mask, mask: Mask, placed: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

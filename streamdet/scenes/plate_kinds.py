@@ -9,7 +9,7 @@ from typing import Literal
 from streamdet.plate_formats import FORMATS, PlateFormat
 from streamdet.scenes.alphabets import Alphabet, StrokeAlphabet, TypefaceAlphabet
 from streamdet.scenes.dice import Dice
-from streamdet.scenes.glyph_styles import STYLES, TEST_STYLES, TRAIN_STYLES
+from streamdet.scenes.glyph_styles import STYLES, TEST_STYLES, TRAIN_STYLES, mixed_names
 from streamdet.scenes.plate_parts import recoloured
 from streamdet.scenes.plates import Look, PlateArt, draw_plate
 
@@ -24,6 +24,8 @@ class Kinds:
     countries: tuple[str, ...] | None = None  # None: all of the split
     typefaces: tuple[str, ...] = ()  # files, see alphabets.usable_typefaces
     typeface_share: float = 0.2  # of the plates, where there are any
+    mixed_share: float = 0.0  # of the plates of training, in styles that are mixed by dice
+    odd_share: float = 0.0  # of the free texts, parted and sealed where the dice put it
     free_share: float = 0.3  # of the plates whose text ignores its country's grammar
 
 
@@ -50,6 +52,7 @@ def random_plate(dice: Dice, glyph_px: float, kinds: Kinds) -> tuple[PlateArt, A
         px_per_mm=min(max(1.5 * glyph_px, 22.0), 66.0) / plate.glyph_height_mm,
         rear=dice.chance(0.5),
         free=plate.country == "XX" or dice.chance(kinds.free_share),
+        odd_share=kinds.odd_share,
         variety=dice.random.random() ** 0.5,
     )
     return draw_plate(plate, dice.random, look=look), alphabet
@@ -61,6 +64,8 @@ def random_alphabet(dice: Dice, plate: PlateFormat, kinds: Kinds) -> Alphabet:
         return TypefaceAlphabet(dice.pick(kinds.typefaces))
     if kinds.split == "test":
         return StrokeAlphabet(dice.pick(TEST_STYLES).name)
+    if kinds.mixed_share and dice.chance(kinds.mixed_share):
+        return StrokeAlphabet(dice.pick(mixed_names()))
     if dice.chance(0.45) and plate.glyphs in STYLES:
         return StrokeAlphabet(plate.glyphs)
     return StrokeAlphabet(dice.pick(TRAIN_STYLES).name)

@@ -13,6 +13,7 @@ from streamdet.plate_formats import PlateFormat, plain_text
 from streamdet.scenes import plate_parts as parts
 from streamdet.scenes.alphabets import Alphabet, Mask, StrokeAlphabet
 from streamdet.scenes.dice import Dice
+from streamdet.scenes.grouping import regrouped
 from streamdet.scenes.lettering import Setting, Sheet, lay, natural_width, set_line
 from streamdet.scenes.truth import Bgr
 
@@ -47,6 +48,7 @@ class Look:
     px_per_mm: float = PX_PER_MM
     rear: bool = False
     free: bool = False  # any characters in place of what the format's grammar allows
+    odd_share: float = 0.0  # of free texts: how often groups, marks and seals stand where no format has them
     variety: float = 0.35  # 0 clean and as the law has it; 1 everything that happens to plates
 
 
@@ -59,6 +61,8 @@ def draw_plate(
     width = round(plate.size_mm[0] * look.px_per_mm)
     height = round(plate.size_mm[1] * look.px_per_mm * (1 + dice.normal(0.03) * look.variety))
     lines = plate.draw(random, free=look.free)
+    odd = look.free and look.odd_share > 0 and dice.chance(look.odd_share)
+    lines = regrouped(lines, dice) if odd else lines
     alphabet = look.alphabet or StrokeAlphabet(plate.glyphs)
     face = parts.ground(plate, (width, height), dice, look)
     area = parts.band(face, plate, alphabet, dice)
@@ -71,7 +75,7 @@ def draw_plate(
     lay(face, cv2.max(inked, sheet.other), (0, 0), ink)
     if dice.chance(0.7):
         parts.emboss(face, sheet.ink, dice.between(4, 26))
-    if plate.seals or (look.free and dice.chance(0.1)):
+    if plate.seals or (look.free and dice.chance(0.35 if odd else 0.1)):
         parts.seals(face, sheet, dice)
     parts.border(face, plate, ink, dice, look)
     parts.screws(face, dice, look)
@@ -112,12 +116,13 @@ def _written(
     spread = dice.random.random() ** 2 * look.variety
     number = dice.whole(0, 1000)
     margin = height * 0.16
+    marks = dice.between(0.6, 1.7) if look.odd_share else 1.0
     for line, (above, below) in zip(lines, itertools.pairwise(strips.tolist()), strict=True):
-        setting = Setting(alphabet, weight, height, gap, group_gap, number, 0.012 * height * look.variety)
+        setting = Setting(alphabet, weight, height, gap, group_gap, number, 0.012 * height * look.variety, marks)
         room = right - left - 2 * margin - natural_width(line, setting)
         if room > 0 and len(line) > 1:
             wider = min(room * (0.8 if plate.country == "CN" else spread) / (len(line) - 1), height * 0.5)
-            setting = Setting(alphabet, weight, height, gap + wider, group_gap, number, setting.shiver)
+            setting = Setting(alphabet, weight, height, gap + wider, group_gap, number, setting.shiver, marks)
         before = len(sheet.boxes)
         set_line(sheet, line, setting, (left + margin, above, right - margin, below), dice)
         sheet.line_of += [len(set(sheet.line_of))] * (len(sheet.boxes) - before)

@@ -59,13 +59,24 @@ class RenderedCrops(BaseModel):
         Path | None, Field(description="A folder of typefaces to draw with besides our own styles; None: none.")
     ] = None
     typeface_share: Annotated[float, Field(ge=0, le=1, description="Share of plates drawn with these.")] = 0.15
+    mixed_share: Annotated[
+        float, Field(ge=0, le=1, description="Share of the other plates drawn in styles that are mixed by dice.")
+    ] = 0.4
+    odd_share: Annotated[
+        float, Field(ge=0, le=1, description="Share of free texts that are parted and sealed as no format is.")
+    ] = 0.5
     judged: Annotated[int, Field(ge=1, description="Crops of each kind that are drawn to judge by.")] = 400
     real: Annotated[RealPlates | None, Field(description="Real plates to judge by as well.")] = None
 
     def crops(self) -> CropOptions:
         """What the renderer is told."""
         typefaces = () if self.typefaces is None else _typefaces(self.typefaces)
-        kinds = Kinds(typefaces=typefaces, typeface_share=self.typeface_share)
+        kinds = Kinds(
+            typefaces=typefaces,
+            typeface_share=self.typeface_share,
+            mixed_share=self.mixed_share,
+            odd_share=self.odd_share,
+        )
         return CropOptions(
             size=self.size,
             kinds=kinds,
