@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.plate_formats import FORMATS
+from streamdet.plate_formats import FORMATS, plain_text
 from streamdet.scenes import camera_chain as chain
 from streamdet.scenes.alphabets import CHARACTERS, StrokeAlphabet, TypefaceAlphabet, usable_typefaces
 from streamdet.scenes.backgrounds import Background, padded, photograph, window
 from streamdet.scenes.dice import Dice
-from streamdet.scenes.glyph_styles import STYLES, TEST_STYLES, TRAIN_STYLES
+from streamdet.scenes.glyph_styles import STYLES, TEST_STYLES, TRAIN_STYLES, mixed_names, mixed_style, style_named
+from streamdet.scenes.grouping import regrouped
 from streamdet.scenes.mounts import Mounted
 from streamdet.scenes.pasting import paste
 from streamdet.scenes.plate_crops import CLASSES, Crop, CropOptions, plate_crop
@@ -32,7 +33,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.minimum(first, second).sum() / np.maximum(first, second).sum())
 
 
-@pytest.mark.parametrize("style", sorted(STYLES))
+@pytest.mark.parametrize("style", [*sorted(STYLES), *mixed_names()[:24]])
 def test_no_two_characters_of_a_style_look_alike(style: str) -> None:
     masks = {character: StrokeAlphabet(style).mask(character, 2, 0) for character in CHARACTERS}
     for place, one in enumerate(CHARACTERS):
@@ -59,6 +60,27 @@ def test_a_character_fills_its_box(style: str) -> None:
         assert 96 == mask.shape[0]
         assert rows[0] <= 6, character
         assert rows[-1] >= 89, character
+
+
+def test_mixed_styles_differ_and_are_the_same_every_time() -> None:
+    names = mixed_names()
+    assert len(set(names)) == len({replace(mixed_style(k), name="") for k in range(len(names))})
+    assert not set(names) & set(STYLES)
+    again = mixed_style.__wrapped__(7)
+    assert mixed_style(7) == again == style_named("mixed-7")
+
+
+def test_an_odd_text_keeps_its_characters_and_never_takes_a_layout_of_the_tests() -> None:
+    held = {"".join("*" if s in "@#*" else s for s in line) for f in FORMATS if f.held_out for line in f.layouts[0]}
+    assert "* *** ***" in held
+    seen = set()
+    for k in range(400):
+        (line,) = regrouped(("A123456",), Dice.of(3, k))
+        assert "A123456" == plain_text((line,))
+        seen.add("".join("*" if c.isalnum() else c for c in line))
+    assert len(seen) > 50
+    assert not seen & held
+    assert regrouped(("%A·12345",), Dice.of(3, 1))[0].startswith("%")
 
 
 def test_what_tests_show_was_never_learnt_from() -> None:
