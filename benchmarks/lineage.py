@@ -158,7 +158,8 @@ def learning(metrics: Path) -> tuple[int, float, float]:
     with metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
     begun = 0.0
-    learnt_s, scored_s = [], []
+    learnt_s: list[float] = []
+    scored_s: list[float] = []
     for row in rows:
         ended = float(row["seconds"])
         (learnt_s if row["pictures"] else scored_s).append(ended - begun)
