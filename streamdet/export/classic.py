@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from streamdet.export.papers import Papers
 from streamdet.graft.shelving import put_procedure_on_shelf, refuse_name
 from streamdet.infer.shelf import Suite
-from streamdet.manifest import Provenance, SuiteManifest, load_manifest
+from streamdet.manifest import SuiteManifest, load_manifest
 from streamdet.models.classic.saved import MODEL, load_classic
 
 _BEST = "best_score"  # of scores.json: the threshold where F1 was best
@@ -27,7 +28,6 @@ def export_classic(
     detector = load_classic(run / MODEL)
     told = run / "scores.json"
     scores = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
-    provenance = scores.get("provenance", {})
     threshold = score if score is not None else scores.get(_BEST)
     folder = put_procedure_on_shelf(
         shelf,
@@ -36,12 +36,10 @@ def export_classic(
         classes=(detector.name,),
         files={MODEL: (run / MODEL).read_bytes()},
         score=0.5 if threshold is None else round(float(threshold), 3),
-        provenance=Provenance(
-            source=f"trained by streamdet {provenance.get('streamdet', '')}".rstrip(),
+        provenance=Papers().provenance(
+            scores.get("provenance", {}),
+            {key: scores[key] for key in ("map50", "map50_95") if scores.get(key) is not None},
             licence=licence,
-            data=provenance.get("data", ""),
-            commit=provenance.get("commit", ""),
-            scores={key: scores[key] for key in ("map50", "map50_95") if scores.get(key) is not None},
         ),
         replace=replace_existing,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from streamdet.errors import ConfigError
 from streamdet.evaluation.laying import laid_out
 from streamdet.export.network import inference_copy, onnx_of
 from streamdet.export.parity import prove_against_torch
+from streamdet.export.trial import on_trial, placed
 from streamdet.graft.agreement import Agreement
 from streamdet.graft.families.contract import Preparation
 from streamdet.graft.families.generic import Generic
@@ -23,7 +23,7 @@ from streamdet.graft.lint import Finding, lint
 from streamdet.graft.normalisation import RANGES
 from streamdet.graft.pictures import Pixels, rendered
 from streamdet.graft.probe import probe
-from streamdet.graft.shelving import manifest_of, put_on_shelf, refuse_name
+from streamdet.graft.shelving import manifest_of, refuse_name
 from streamdet.infer.shelf import Engine
 from streamdet.manifest import EngineInput, EngineManifest, Nms, Provenance
 from streamdet.models.contract import DetectionModel
@@ -104,13 +104,10 @@ def export_model(
     beside = {**(files or {}), manifest.files[0].path: content}
     shown = _shown(manifest.input, pictures)
     log.info("%s: comparing every runtime with torch, on %d pictures …", name, len(shown))
-    with tempfile.TemporaryDirectory(prefix="streamdet-export-") as aside:
-        trial = Engine(put_on_shelf(Path(aside), manifest, beside), manifest)
+    with on_trial(manifest, beside) as trial:
         parity = prove_against_torch(trial, network, shown)
-    proven = manifest.files[0].model_copy(update={"proven_on": tuple(sorted(parity))})
-    manifest = manifest.model_copy(update={"files": (proven,)})
-    folder = put_on_shelf(shelf, manifest, beside, replace=replace_existing, card=card)
-    return Exported(Engine(folder, manifest), parity, tuple(lint(built.model)))
+    engine = placed(manifest, beside, parity, shelf=shelf, replace_existing=replace_existing, card=card)
+    return Exported(engine, parity, tuple(lint(built.model)))
 
 
 def _shown(wanted: EngineInput, pictures: DataSet | None) -> Pixels:

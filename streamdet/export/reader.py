@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,13 @@ from torch import Tensor, nn
 
 from streamdet.errors import ModelRefused
 from streamdet.export.network import inference_copy
+from streamdet.export.papers import Papers
 from streamdet.export.tracing import traced
+from streamdet.export.trial import agreeing, on_trial, placed
 from streamdet.graft.folding import fold
 from streamdet.graft.graft import IR_VERSION
 from streamdet.graft.reader_check import SAME, RuntimeRow, check_reader, crops_for
-from streamdet.graft.shelving import put_on_shelf, refuse_name
+from streamdet.graft.shelving import refuse_name
 from streamdet.infer.shelf import Engine
 from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Fit, Provenance
 from streamdet.models.plate_reader import Maps, PlateReader
@@ -27,7 +28,6 @@ from streamdet.models.reader_weights import TrainedReader, load_trained_reader
 _INPUT = "pixels"
 _BATCH_LARGEST = 16
 _FILE = "model.onnx"
-CONFIG, CARD, RECIPE = "config.yaml", "CARD.md", "recipe.yaml"
 
 
 @dataclass(frozen=True)
@@ -71,34 +71,18 @@ def export_reader(
     """From a training's folder to an engine; whatever is wrong is one error, and nothing is left on the shelf."""
     refuse_name(shelf, name, replace_existing)
     trained = load_trained_reader(run)
-    folder = run if run.is_dir() else run.parent
+    papers = Papers.of(run)
     content = reader_onnx(trained.model, trained.size).SerializeToString()
-    manifest = _manifest(trained, name, content, licence, recipe=(folder / CONFIG).is_file())
-    beside = {_FILE: content}
-    if (folder / CONFIG).is_file():
-        beside[RECIPE] = (folder / CONFIG).read_bytes()
-    with tempfile.TemporaryDirectory(prefix="streamdet-export-") as aside:
-        trial = Engine(put_on_shelf(Path(aside), manifest, beside), manifest)
+    manifest = _manifest(trained, name, content, papers.provenance(trained.provenance, trained.scores, licence=licence))
+    files = {_FILE: content, **papers.files}
+    with on_trial(manifest, files) as trial:
         apart = apart_from_torch(trial, trained.model)
         rows = tuple(check_reader(trial))
-    for row in rows:
-        if row.verdict in ("differs", "fails"):
-            raise ModelRefused("a runtime reads otherwise", where=f"{row.runtime} {row.precision}", got=row.why)
-    proven = tuple(
-        sorted(
-            row.runtime if row.precision == "fp32" else f"{row.runtime}-{row.precision}"
-            for row in rows
-            if row.verdict == "agrees"
-        )
-    )
-    manifest = manifest.model_copy(update={"files": (manifest.files[0].model_copy(update={"proven_on": proven}),)})
-    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
-    placed = put_on_shelf(shelf, manifest, beside, replace=replace_existing, card=_without_plots(card))
-    return ExportedReader(Engine(placed, manifest), apart, rows)
+    engine = placed(manifest, files, agreeing(rows), shelf=shelf, replace_existing=replace_existing, card=papers.card)
+    return ExportedReader(engine, apart, rows)
 
 
-def _manifest(trained: TrainedReader, name: str, content: bytes, licence: str, *, recipe: bool) -> EngineManifest:
-    told = trained.provenance
+def _manifest(trained: TrainedReader, name: str, content: bytes, provenance: Provenance) -> EngineManifest:
     return EngineManifest(
         name=name,
         kind="reader",
@@ -109,14 +93,7 @@ def _manifest(trained: TrainedReader, name: str, content: bytes, licence: str, *
         outputs={meaning: meaning for meaning in Maps._fields},
         alphabet=trained.alphabet,
         files=(EngineFile(path=_FILE, sha256=hashlib.sha256(content).hexdigest()),),
-        provenance=Provenance(
-            source=f"trained by streamdet {told.get('streamdet', '')}".strip(),
-            licence=licence,
-            recipe=RECIPE if recipe else "",
-            data=told.get("data", ""),
-            commit=told.get("commit", ""),
-            scores={key: round(value, 5) for key, value in trained.scores.items() if value == value},
-        ),
+        provenance=provenance,
     )
 
 
@@ -148,9 +125,3 @@ def _share(meaning: str, logits: Tensor) -> Tensor:
     if meaning in ("core", "line"):
         return logits.sigmoid()
     return logits.softmax(dim=1 if meaning == "glyph" else 2)
-
-
-def _without_plots(card: str | None) -> str | None:
-    if card is None:
-        return None
-    return "\n".join(line for line in card.splitlines() if not line.startswith("![")) + "\n"

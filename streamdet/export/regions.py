@@ -16,6 +16,7 @@ from streamdet.evaluation.detections import DetectionScores, score_detections
 from streamdet.evaluation.laying import laid_out
 from streamdet.evaluation.predictors import trained_predictor
 from streamdet.export.network import inference_copy, onnx_of
+from streamdet.export.papers import Papers
 from streamdet.export.parity import TOLERANCE
 from streamdet.graft.agreement import Agreement, agreement
 from streamdet.graft.families.generic import Generic
@@ -33,7 +34,6 @@ from streamdet.models.weights import load_trained
 from streamdet.suites.program import Setup
 from streamdet.suites.regions import FAMILY, MODEL, RegionNetwork, RegionOptions
 
-CONFIG, CARD = "config.yaml", "CARD.md"
 _RENDERED, _REAL = 2, 6  # pictures that the graph is held against torch on: each has thousands of regions
 
 
@@ -68,8 +68,6 @@ def export_region_run(
     scores = None if score_on is None else score_detections(trained_predictor(run), score_on)
     best = trained.scores.get("best_score", 0.25) if scores is None else scores.best.score
     measured = trained.scores if scores is None else scores.figures()
-    folder = run if run.is_dir() else run.parent
-    told = trained.provenance
     exported = export_region_model(
         trained.model,
         name=name,
@@ -79,15 +77,9 @@ def export_region_run(
         pictures=score_on,
         nms=Nms(iou=trained.nms_iou),
         score=round(min(max(best, 0.05), 0.95), 3) if score is None else score,
-        provenance=Provenance(
-            source=f"trained by streamdet {told.get('streamdet', '')}".strip(),
-            licence=licence,
-            data=told.get("data", ""),
-            commit=told.get("commit", ""),
-            scores={key: round(value, 5) for key, value in measured.items() if value == value},
-        ),
+        provenance=Papers().provenance(trained.provenance, measured, licence=licence),
         replace_existing=replace_existing,
-        card=(folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None,
+        card=Papers.of(run).card,
     )
     return replace(exported, scores=scores)
 

@@ -19,12 +19,13 @@ from streamdet.evaluation.detections import DetectionScores, score_detections
 from streamdet.evaluation.laying import laid_out
 from streamdet.evaluation.predictors import EnginePredictor, trained_predictor
 from streamdet.export.engine import Exported, export_model
+from streamdet.export.papers import CARD, Papers
 from streamdet.graft.check import CheckReport
 from streamdet.graft.gate import add_file
 from streamdet.graft.precisions import in_precision
 from streamdet.graft.shelving import card_of, refuse_name, swap_in
 from streamdet.infer.shelf import Engine, open_engine
-from streamdet.manifest import Nms, Precision, Provenance, dump_manifest
+from streamdet.manifest import Nms, Precision, dump_manifest
 from streamdet.models.contract import DetectionModel, RegionModel
 from streamdet.models.localiser import Localiser
 from streamdet.models.weights import Trained, load_trained
@@ -33,7 +34,6 @@ from streamdet.models.yolo import Yolo
 log = logging.getLogger(__name__)
 
 CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
-CONFIG, CARD, RECIPE = "config.yaml", "CARD.md", "recipe.yaml"
 _CALIBRATED_ON = 512  # pictures
 _EXPORT_MAY_COST = 0.2  # points of mAP50-95, single precision against torch
 
@@ -88,14 +88,14 @@ def export_run(
             hint="the run's own are not there; name others with --data",
         )
     trained = load_trained(run)
-    folder = run if run.is_dir() else run.parent
+    papers = Papers.of(run)
     reference = None
     if data.score_on is not None:
         reference = score_detections(trained_predictor(run), data.score_on, progress=progress("torch"))
     shelf.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=shelf))
     try:
-        exported = _export(trained, folder, name, aside, data, reference, score, licence)
+        exported = _export(trained, papers, name, aside, data, reference, score, licence)
         engine, scores = exported.engine, None
         if data.score_on is not None and reference is not None:
             scores = _scored(engine, data.score_on, reference, progress)
@@ -104,7 +104,7 @@ def export_run(
         if data.score_on is not None:
             judge = AccuracyJudge(data.score_on, most_points, progress, scores)
         files = {one: _add(engine, one, data, judge) for one in precisions}
-        engine = _described(aside / name, folder)
+        engine = _described(aside / name, papers)
         swap_in(aside / name, shelf / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -113,7 +113,7 @@ def export_run(
 
 def _export(
     trained: Trained,
-    folder: Path,
+    papers: Papers,
     name: str,
     shelf: Path,
     data: RunData,
@@ -124,7 +124,6 @@ def _export(
     model = trained.model
     if isinstance(model, RegionModel):
         raise EngineMismatch("regions of this network come from outside: it becomes a suite, not an engine", where=name)
-    recipe = folder / CONFIG
     best = trained.scores.get("best_score", 0.25) if reference is None else reference.best.score
     learnt = trained.provenance.get("data", "")
     return export_model(
@@ -137,15 +136,13 @@ def _export(
         pictures=data.score_on or data.calibrate_on,
         nms=Nms(iou=trained.nms_iou),
         score=round(min(max(best if score is None else score, 0.05), 0.95), 3) if score is None else score,
-        provenance=Provenance(
-            source=f"trained by streamdet {trained.provenance.get('streamdet', '')}".strip(),
+        provenance=papers.provenance(
+            trained.provenance,
+            trained.scores,
             licence=licence,
-            recipe=RECIPE if recipe.is_file() else "",
-            data=learnt if data.score_on is None else f"learnt from {learnt}, scored on {data.score_on.name}",
-            commit=trained.provenance.get("commit", ""),
-            scores={key: value for key, value in trained.scores.items() if value == value},
+            data=None if data.score_on is None else f"learnt from {learnt}, scored on {data.score_on.name}",
         ),
-        files={RECIPE: recipe.read_bytes()} if recipe.is_file() else None,
+        files=papers.files,
     )
 
 
@@ -204,14 +201,12 @@ def _add(
         return refused
 
 
-def _described(folder: Path, run: Path) -> Engine:
+def _described(folder: Path, papers: Papers) -> Engine:
     """CARD.md anew, with all files, and what the training says of itself below."""
     engine = open_engine(folder)
     assert isinstance(engine, Engine)
     text = card_of(engine.manifest)
-    card = run / CARD
-    if card.is_file():
-        told = re.sub(r"^!\[.*\n?", "", card.read_text(encoding="utf-8"), flags=re.MULTILINE)  # its plots stay there
-        text += "\n" + re.sub(r"^#", "##", told, flags=re.MULTILINE)
+    if papers.card is not None:
+        text += "\n" + re.sub(r"^#", "##", papers.card, flags=re.MULTILINE)
     (folder / CARD).write_text(text, encoding="utf-8")
     return engine

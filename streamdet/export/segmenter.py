@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,21 @@ from streamdet.datasets.samples import DataSet
 from streamdet.errors import ModelRefused
 from streamdet.evaluation.laying import laid_out
 from streamdet.export.network import inference_copy
+from streamdet.export.papers import Papers
 from streamdet.export.tracing import traced
+from streamdet.export.trial import agreeing, on_trial, placed
 from streamdet.graft.folding import fold
 from streamdet.graft.graft import INPUT, IR_VERSION
 from streamdet.graft.pictures import Pixels, rendered
 from streamdet.graft.reader_check import RuntimeRow
 from streamdet.graft.segmenter_check import check_segmenter
-from streamdet.graft.shelving import put_on_shelf, refuse_name
+from streamdet.graft.shelving import refuse_name
 from streamdet.infer.backends import open_backend
 from streamdet.infer.shelf import Engine
 from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Provenance
 from streamdet.models.segmentation.catalogue import TrainedSegmenter, load_segmenter
 from streamdet.models.segmentation.contract import SegmentationModel
 
-CONFIG, CARD, RECIPE = "config.yaml", "CARD.md", "recipe.yaml"
 SAME = 0.9995  # of the pixels, as torch and the engine label them: others are on the edge
 _BATCH_LARGEST = 16
 _FILE, _OUTPUT = "model.onnx", "mask"
@@ -78,36 +78,21 @@ def export_segmenter(
     """From a training's folder to an engine; whatever is wrong is one error, and nothing is left on the shelf."""
     refuse_name(shelf, name, replace_existing)
     trained = load_segmenter(run)
-    folder = run if run.is_dir() else run.parent
+    papers = Papers.of(run)
     content = segmenter_onnx(trained.model, trained.size).SerializeToString()
-    manifest = _manifest(trained, name, content, licence, recipe=(folder / CONFIG).is_file())
-    beside = {_FILE: content}
-    if (folder / CONFIG).is_file():
-        beside[RECIPE] = (folder / CONFIG).read_bytes()
+    manifest = _manifest(trained, name, content, papers.provenance(trained.provenance, trained.scores, licence=licence))
+    files = {_FILE: content, **papers.files}
     shown = rendered(trained.size, 4)
     if pictures is not None:
         shown = np.concatenate([laid_out(pictures, manifest.input, _SHOWN), shown])
-    with tempfile.TemporaryDirectory(prefix="streamdet-export-") as aside:
-        trial = Engine(put_on_shelf(Path(aside), manifest, beside), manifest)
+    with on_trial(manifest, files) as trial:
         alike = alike_to_torch(trial, trained.model, shown)
         rows = tuple(check_segmenter(trial, shown))
-    for row in rows:
-        if row.verdict in ("differs", "fails"):
-            raise ModelRefused("a runtime labels otherwise", where=f"{row.runtime} {row.precision}", got=row.why)
-    proven = tuple(
-        sorted(
-            row.runtime if row.precision == "fp32" else f"{row.runtime}-{row.precision}"
-            for row in rows
-            if row.verdict == "agrees"
-        )
-    )
-    manifest = manifest.model_copy(update={"files": (manifest.files[0].model_copy(update={"proven_on": proven}),)})
-    placed = put_on_shelf(shelf, manifest, beside, replace=replace_existing, card=_card(folder))
-    return ExportedSegmenter(Engine(placed, manifest), alike, rows)
+    engine = placed(manifest, files, agreeing(rows), shelf=shelf, replace_existing=replace_existing, card=papers.card)
+    return ExportedSegmenter(engine, alike, rows)
 
 
-def _manifest(trained: TrainedSegmenter, name: str, content: bytes, licence: str, *, recipe: bool) -> EngineManifest:
-    told = trained.provenance
+def _manifest(trained: TrainedSegmenter, name: str, content: bytes, provenance: Provenance) -> EngineManifest:
     return EngineManifest(
         name=name,
         kind="segmenter",
@@ -116,14 +101,7 @@ def _manifest(trained: TrainedSegmenter, name: str, content: bytes, licence: str
         outputs={"mask": _OUTPUT},
         classes=trained.classes,
         files=(EngineFile(path=_FILE, sha256=hashlib.sha256(content).hexdigest()),),
-        provenance=Provenance(
-            source=f"trained by streamdet {told.get('streamdet', '')}".strip(),
-            licence=licence,
-            recipe=RECIPE if recipe else "",
-            data=told.get("data", ""),
-            commit=told.get("commit", ""),
-            scores={key: round(value, 5) for key, value in trained.scores.items() if value == value},
-        ),
+        provenance=provenance,
     )
 
 
@@ -143,11 +121,3 @@ def alike_to_torch(engine: Engine, model: SegmentationModel, shown: Pixels) -> f
     if alike < SAME:
         raise ModelRefused("the engine does not say what torch says", expected=f"{SAME} of the pixels", got=alike)
     return alike
-
-
-def _card(folder: Path) -> str | None:
-    """The training's, without its plots, which stay there."""
-    if not (folder / CARD).is_file():
-        return None
-    lines = (folder / CARD).read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("![")) + "\n"
