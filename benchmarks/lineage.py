@@ -34,6 +34,7 @@ from streamdet.datasets.catalogue import open_data_set
 from streamdet.datasets.samples import DataSet
 from streamdet.evaluation.detections import score_detections
 from streamdet.evaluation.predictors import open_predictor
+from streamdet.evaluation.proposals import score_proposals
 from streamdet.frames import Picture
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
@@ -41,19 +42,26 @@ from streamdet.models.catalogue import build_model
 from streamdet.models.contract import AnyDetector, RegionModel
 from streamdet.models.weights import load_trained
 from streamdet.proposals.catalogue import open_proposer
-from streamdet.proposals.contract import Proposer
+from streamdet.proposals.contract import Proposals, Proposer
 from streamdet.proposals.on_input import regions_on
 from streamdet.training.options import TrainOptions
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
 RECIPES = Path("configs/training")
 RUNS = Path("runs")
 DATA = "../shared/data/bccd:test"
 RATIO = 20.0  # R-CNN's network takes at least so often as long as Fast R-CNN's
 TWO_STAGES, ONE_STAGE, INK = "#d1495b", "#2e86ab", "#333333"
+SIDES = (  # of a dot, where its name may stand: how far off, and how it is aligned there
+    (11, 0, "left", "center"),
+    (0, 11, "center", "bottom"),
+    (0, -11, "center", "top"),
+    (-11, 0, "right", "center"),
+)
 _STOOD_STILL = 10.0  # a stretch of learning that took so many usual ones: the machine did something else meanwhile
 
 Answer = TypeVar("Answer")
@@ -121,10 +129,7 @@ class Times:
 class Row:
     """A line of the table."""
 
-    name: str
-    year: str
-    least: float
-    two_stages: bool
+    system: System
     parameters: int
     judged: int  # boxes of a picture, the median
     proposing_s: float | None  # None: nothing comes from outside
@@ -180,12 +185,12 @@ class Shown:
         width, height = size
         self._pixels = np.zeros((3, height, width), np.uint8)
         picture = Picture((np.ascontiguousarray(data_set.read(index).rgb),), "rgb24")
-        self._placement = Letterbox(EngineInput(name="pixels", size=size)).write(picture, self._pixels)
+        self.placement = Letterbox(EngineInput(name="pixels", size=size)).write(picture, self._pixels)
         self.tensor = torch.from_numpy(self._pixels)[None].float() / 255
 
     def regions(self, proposer: Proposer, most: int) -> torch.Tensor:
         """Searched anew, f32 [1, R, 4]."""
-        return torch.from_numpy(regions_on(self._pixels, self._placement, proposer, most))[None]
+        return torch.from_numpy(regions_on(self._pixels, self.placement, proposer, most))[None]
 
 
 @torch.no_grad()
@@ -216,6 +221,18 @@ def measure(models: Sequence[AnyDetector], shown: Sequence[Shown]) -> list[Times
     return times
 
 
+def recall_line(model: RegionModel, data_set: DataSet, size: tuple[int, int]) -> str:
+    """How many objects its regions overlap by half, over all pictures: more it cannot find."""
+    proposer, found = open_proposer(model.proposals), []
+    for index in range(len(data_set.entries)):
+        shown = Shown(data_set, index, size)
+        xyxy = shown.placement.to_frame(shown.regions(proposer, model.regions)[0].numpy())
+        found.append(Proposals(xyxy, np.linspace(1, 0, len(xyxy), dtype=np.float32)))
+    scores = score_proposals(data_set, model.proposals, found, limit=model.regions)
+    classes = ", ".join(f"{name} {recall:.3f}" for name, (_, recall, _) in scores.per_class.items())
+    return f"{model.proposals}: recall at 0.5 {scores.recall50:.3f} ({classes})"
+
+
 def timed(act: Callable[[], Answer]) -> tuple[Answer, float]:
     """An answer, and the CPU seconds it took: others on the machine do not count."""
     begun = time.process_time()
@@ -236,10 +253,7 @@ def model_of(system: System, runs: Path, classes: int) -> tuple[AnyDetector, tup
 def row_of(system: System, times: Times, parameters: int, told: Learnt | None, command: str) -> Row:
     """Medians of what was measured."""
     return Row(
-        system.name,
-        system.year,
-        system.least,
-        system.two_stages,
+        system,
         parameters,
         round(statistics.median(times.judged)),
         statistics.median(times.proposing_s) if times.proposing_s else None,
@@ -264,17 +278,20 @@ def table(rows: Sequence[Row]) -> str:
         if row.learnt is not None:
             scores = f"**{row.learnt.map50:.3f}**", f"{row.learnt.map50_95:.3f}"
             seen = f"{row.learnt.pictures:,}", f"{row.learnt.seconds / 60:.0f} min"
-        cells = (f"{row.name}, {row.year}", *scores, outside, _seconds(row.network_s), f"{row.judged:,}")
+        cells = (f"{row.system.name}, {row.system.year}", *scores, outside, _seconds(row.network_s), f"{row.judged:,}")
         lines.append(f"| {' | '.join((*cells, f'{row.parameters / 1e6:.1f} M', *seen))} |")
-    missing = [f"{row.name} is not trained: `{row.command}`" for row in rows if row.learnt is None]
+    missing = [f"{row.system.name} is not trained: `{row.command}`" for row in rows if row.learnt is None]
     return "\n".join([*lines, *(["", *missing] if missing else []), ""])
 
 
 def verdicts(rows: Sequence[Row], times: dict[str, Times]) -> list[str]:
     """Whether accuracy, order and ratio are what they have to be."""
     scored = [(row, row.learnt.map50) for row in rows if row.learnt is not None]
-    said = [f"{row.name}: mAP50 {got:.3f}, at least {row.least:.2f}: {_met(got >= row.least)}" for row, got in scored]
-    named = {row.name: row for row in rows}
+    said = [
+        f"{row.system.name}: mAP50 {got:.3f}, at least {row.system.least:.2f}: {_met(got >= row.system.least)}"
+        for row, got in scored
+    ]
+    named = {row.system.name: row for row in rows}
     if all(name in named for name in FASTER_AND_FASTER):
         whole = [named[name].whole_s for name in FASTER_AND_FASTER]
         falling = all(before > after for before, after in pairwise(whole))
@@ -303,24 +320,23 @@ def plot(rows: Sequence[Row], data: str, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 4.6), dpi=150)
     for row in drawn:
         assert row.learnt is not None
-        colour, height = TWO_STAGES if row.two_stages else ONE_STAGE, row.learnt.map50
+        colour, height = TWO_STAGES if row.system.two_stages else ONE_STAGE, row.learnt.map50
         if row.proposing_s is not None:
             axes.plot([row.network_s, row.whole_s], [height, height], color=colour, lw=2, alpha=0.45, zorder=2)
             axes.plot(row.network_s, height, "|", color=colour, ms=9, mew=2, zorder=2)
         axes.scatter(row.whole_s, height, s=12 * row.parameters / 1e6 + 30, color=colour, edgecolor="white", zorder=3)
-        axes.annotate(
-            f"{row.name}\n{row.year}", (row.whole_s, height), xytext=(0, -12), textcoords="offset points",
-            ha="center", va="top", fontsize=8.5, color=INK, linespacing=1.1,
-        )  # fmt: skip
     for row in rows:
         if row.learnt is None:
-            axes.axvline(row.whole_s, color=TWO_STAGES if row.two_stages else ONE_STAGE, ls=":", lw=1.2, zorder=1)
+            axes.axvline(
+                row.whole_s, color=TWO_STAGES if row.system.two_stages else ONE_STAGE, ls=":", lw=1.2, zorder=1
+            )
             axes.annotate(
-                f"{row.name}, not trained yet", (row.whole_s, 0.03), xycoords=("data", "axes fraction"),
+                f"{row.system.name}, not trained yet", (row.whole_s, 0.03), xycoords=("data", "axes fraction"),
                 xytext=(-4, 0), textcoords="offset points", ha="right", rotation=90, fontsize=8.5, color=INK,
             )  # fmt: skip
     _dress(axes, rows, data)
     figure.tight_layout()
+    _name(axes, drawn)
     figure.savefig(path)
     pyplot.close(figure)
 
@@ -344,6 +360,26 @@ def _dress(axes: Axes, rows: Sequence[Row], data: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#999999")
     axes.tick_params(colors=INK, labelsize=8.5, length=0)
+
+
+def _name(axes: Axes, drawn: Sequence[Row]) -> None:
+    """Each dot's name beside it: at the first of four sides where nothing stands yet."""
+    inside = axes.get_window_extent()
+    points = [(row.whole_s, row.learnt.map50) for row in drawn if row.learnt is not None]
+    middles = axes.transData.transform(np.array(points).reshape(-1, 2))
+    taken = [Bbox.from_bounds(x - 16, y - 16, 32, 32) for x, y in middles]
+    for number, (row, point) in enumerate(zip(drawn, points, strict=True)):
+        others = taken[:number] + taken[number + 1 :]
+        for x, y, across, down in SIDES:
+            text = axes.annotate(
+                f"{row.system.name}, {row.system.year}", point, (x, y), textcoords="offset points",
+                ha=across, va=down, fontsize=8.5, color=INK,
+            )  # fmt: skip
+            place = text.get_window_extent()
+            if (x, y) == SIDES[-1][:2] or (place.x1 <= inside.x1 and not place.count_overlaps(others)):
+                taken.append(place)
+                break
+            text.remove()
 
 
 # ---- the two verbs
@@ -378,6 +414,8 @@ def tell_table(runs: Path, out: Path, data: str, pictures: int, anew: bool) -> N
         command = "" if folder is not None else " ".join(["streamdet", *system.command(runs)])
         rows.append(row_of(system, taken, model.parameter_count(), told, command))
     said = verdicts(rows, dict(zip((system.name for system in SYSTEMS), times, strict=True)))
+    regional = {model.proposals: model for model in models if isinstance(model, RegionModel)}
+    said += [recall_line(model, data_set, sizes[0]) for model in regional.values()]
     whole = f"{data_set.name}, {sizes[0][0]} x {sizes[0][1]}; times: {len(shown)} pictures\n\n{table(rows)}\n"
     whole += "\n".join(f"- {line}" for line in said) + "\n"
     out.mkdir(parents=True, exist_ok=True)

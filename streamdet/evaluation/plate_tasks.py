@@ -193,7 +193,7 @@ def _rendered(data: str, station: Station) -> PlateScores:
             glyph_px=options.glyph_px or CropOptions().glyph_px,
         )
         drawn = [plate_crop(options.seed, index, asked) for index in range(options.count)]
-        return score_rendered(drawn, worker, worker.session, reader.alphabet, name=data)
+        return score_rendered(drawn, worker, worker.session, reader.alphabet, says=station.says, name=data)
     finally:
         worker.close()
 

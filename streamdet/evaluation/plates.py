@@ -322,14 +322,20 @@ def score_segmentation(crops: Sequence[Crop], session: Segments, alphabet: str) 
 
 
 def score_rendered(
-    crops: Sequence[Crop], read: Reads, session: Segments, alphabet: str, *, name: str = "rendered"
+    crops: Sequence[Crop],
+    read: Reads,
+    session: Segments,
+    alphabet: str,
+    *,
+    says: Says = lambda look: look.text.reveal(),
+    name: str = "rendered",
 ) -> PlateScores:
     """Texts and masks of crops that we have drawn."""
     texts = []
     for crop in crops:
         look = read.read_crops(crop.pixels[None, None])[0]
         if crop.text:
-            texts.append(TextRead(crop.text, look.text.reveal() if len(look.reading) else None, crop.glyph_px))
+            texts.append(TextRead(crop.text, says(look) if len(look.reading) else None, crop.glyph_px))
     masks = score_segmentation(crops, session, alphabet)
     return PlateScores(name, None, score_texts(texts), by_height(texts), masks)
 
