@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch
-from pydantic import ValidationError
-
-from streamdet.errors import DataError
 from streamdet.models.plate_reader import PlateReader, PlateReaderOptions
-from streamdet.models.weights import WEIGHTS, holds, read_state, write_whole
+from streamdet.models.weights import holds, load_network, save_network
 
 SCHEMA = "streamdet.reader-weights/1"
 
@@ -29,16 +26,16 @@ class TrainedReader:
 
 def save_reader(path: Path, trained: TrainedReader) -> None:
     """Write it whole or not at all; OSError where the disk refuses."""
-    state = {
-        "schema": SCHEMA,
-        "options": trained.options.model_dump(mode="json"),
-        "alphabet": trained.alphabet,
-        "size": list(trained.size),
-        "scores": trained.scores,
-        "provenance": trained.provenance,
-        "weights": trained.model.state_dict(),
-    }
-    write_whole(path, lambda file: torch.save(state, file))
+    save_network(
+        path,
+        SCHEMA,
+        trained.model,
+        options=trained.options.model_dump(mode="json"),
+        alphabet=trained.alphabet,
+        size=list(trained.size),
+        scores=trained.scores,
+        provenance=trained.provenance,
+    )
 
 
 def is_reader(path: Path) -> bool:
@@ -48,20 +45,11 @@ def is_reader(path: Path) -> bool:
 
 def load_trained_reader(path: Path) -> TrainedReader:
     """A run's folder, or the file itself → the model in evaluation mode on the CPU."""
-    file = path / WEIGHTS if path.is_dir() else path
-    state = read_state(file, SCHEMA)
-    try:
+
+    def build(state: dict[str, Any]) -> tuple[PlateReader, PlateReaderOptions]:
         options = PlateReaderOptions.model_validate(state["options"])
-        model = PlateReader(len(state["alphabet"]), options)
-        model.load_state_dict(state["weights"])
-    except (ValidationError, RuntimeError) as error:
-        raise DataError(
-            "these weights are of a reader that this version does not know",
-            where=file,
-            got=str(error).splitlines()[-1].strip(),
-            hint="use the version of streamdet that trained them",
-        ) from error
+        return PlateReader(len(state["alphabet"]), options), options
+
+    model, options, state = load_network(path, SCHEMA, build)
     width, height = state["size"]
-    return TrainedReader(
-        model.eval(), options, state["alphabet"], (width, height), state["scores"], state["provenance"]
-    )
+    return TrainedReader(model, options, state["alphabet"], (width, height), state["scores"], state["provenance"])

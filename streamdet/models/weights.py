@@ -7,14 +7,18 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import torch
 from pydantic import TypeAdapter, ValidationError
+from torch import nn
 
 from streamdet.errors import DataError
 from streamdet.models.catalogue import ModelOptions, build_model
 from streamdet.models.contract import AnyDetector
+
+Network = TypeVar("Network", bound=nn.Module)
+Options = TypeVar("Options")
 
 SCHEMA = "streamdet.weights/1"
 WEIGHTS = "best.pt"  # its name in a run's folder
@@ -35,42 +39,30 @@ class Trained:
 
 def save_trained(path: Path, trained: Trained) -> None:
     """Write it whole or not at all; OSError where the disk refuses."""
-    state = {
-        "schema": SCHEMA,
-        "options": trained.options.model_dump(mode="json"),
-        "classes": list(trained.classes),
-        "size": list(trained.size),
-        "nms_iou": trained.nms_iou,
-        "scores": trained.scores,
-        "provenance": trained.provenance,
-        "weights": trained.model.state_dict(),
-    }
-    write_whole(path, lambda file: torch.save(state, file))
+    save_network(
+        path,
+        SCHEMA,
+        trained.model,
+        options=trained.options.model_dump(mode="json"),
+        classes=list(trained.classes),
+        size=list(trained.size),
+        nms_iou=trained.nms_iou,
+        scores=trained.scores,
+        provenance=trained.provenance,
+    )
 
 
 def load_trained(path: Path) -> Trained:
     """A run's folder, or the file itself → the model in evaluation mode on the CPU."""
-    file = path / WEIGHTS if path.is_dir() else path
-    state = read_state(file, SCHEMA)
-    try:
+
+    def build(state: dict[str, Any]) -> tuple[AnyDetector, ModelOptions]:
         options: ModelOptions = TypeAdapter(ModelOptions).validate_python(state["options"])
-    except ValidationError as error:
-        raise DataError(
-            "these weights are of a model that this version does not know",
-            where=file,
-            got=error.errors()[0]["msg"],
-            hint="use the version of streamdet that trained them",
-        ) from error
-    model = build_model(options, len(state["classes"]))
-    try:
-        model.load_state_dict(state["weights"])
-    except RuntimeError as error:
-        raise DataError(
-            "these weights do not fit the network that they name", where=file, got=str(error).splitlines()[-1].strip()
-        ) from error
+        return build_model(options, len(state["classes"])), options
+
+    model, options, state = load_network(path, SCHEMA, build)
     width, height = state["size"]
     return Trained(
-        model.eval(),
+        model,
         options,
         tuple(state["classes"]),
         (width, height),
@@ -78,6 +70,31 @@ def load_trained(path: Path) -> Trained:
         state["scores"],
         state["provenance"],
     )
+
+
+def save_network(path: Path, schema: str, model: nn.Module, **told: Any) -> None:
+    """The network's weights and the plain values that are told of it, as a file of that kind."""
+    state = {"schema": schema, **told, "weights": model.state_dict()}
+    write_whole(path, lambda file: torch.save(state, file))
+
+
+def load_network(
+    path: Path, schema: str, build: Callable[[dict[str, Any]], tuple[Network, Options]]
+) -> tuple[Network, Options, dict[str, Any]]:
+    """A run's folder, or a file of that kind → what `build` makes of what is told, with its weights, for use."""
+    file = path / WEIGHTS if path.is_dir() else path
+    state = read_state(file, schema)
+    try:
+        model, options = build(state)
+        model.load_state_dict(state["weights"])
+    except (ValidationError, RuntimeError) as error:
+        raise DataError(
+            "these weights are of a network that this version does not know",
+            where=file,
+            got=str(error).splitlines()[-1].strip(),
+            hint="use the version of streamdet that trained them",
+        ) from error
+    return model.eval(), options, state
 
 
 def read_state(path: Path, schema: str) -> dict[str, Any]:

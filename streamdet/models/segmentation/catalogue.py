@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import torch
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from streamdet.errors import DataError
 from streamdet.models.segmentation.contract import SegmentationModel
 from streamdet.models.segmentation.fcn import Fcn, FcnOptions
 from streamdet.models.segmentation.u_net import UNet, UNetOptions
-from streamdet.models.weights import WEIGHTS, holds, read_state, write_whole
+from streamdet.models.weights import holds, load_network, save_network
 
 SCHEMA = "streamdet.segmenter-weights/1"
 
@@ -59,16 +57,16 @@ class TrainedSegmenter:
 
 def save_segmenter(path: Path, trained: TrainedSegmenter) -> None:
     """Write it whole or not at all; OSError where the disk refuses."""
-    state = {
-        "schema": SCHEMA,
-        "options": trained.options.model_dump(mode="json"),
-        "classes": list(trained.classes),
-        "size": list(trained.size),
-        "scores": trained.scores,
-        "provenance": trained.provenance,
-        "weights": trained.model.state_dict(),
-    }
-    write_whole(path, lambda file: torch.save(state, file))
+    save_network(
+        path,
+        SCHEMA,
+        trained.model,
+        options=trained.options.model_dump(mode="json"),
+        classes=list(trained.classes),
+        size=list(trained.size),
+        scores=trained.scores,
+        provenance=trained.provenance,
+    )
 
 
 def is_segmenter(path: Path) -> bool:
@@ -78,20 +76,13 @@ def is_segmenter(path: Path) -> bool:
 
 def load_segmenter(path: Path) -> TrainedSegmenter:
     """A run's folder, or the file itself → the model in evaluation mode on the CPU."""
-    file = path / WEIGHTS if path.is_dir() else path
-    state = read_state(file, SCHEMA)
-    try:
+
+    def build(state: dict[str, Any]) -> tuple[SegmentationModel, AnySegmenter]:
         options: AnySegmenter = TypeAdapter(SegmenterOptions).validate_python(state["options"])
-        model = build_segmenter(options, len(state["classes"]))
-        model.load_state_dict(state["weights"])
-    except (ValidationError, RuntimeError) as error:
-        raise DataError(
-            "these weights are of a segmenter that this version does not know",
-            where=file,
-            got=str(error).splitlines()[-1].strip(),
-            hint="use the version of streamdet that trained them",
-        ) from error
+        return build_segmenter(options, len(state["classes"])), options
+
+    model, options, state = load_network(path, SCHEMA, build)
     width, height = state["size"]
     return TrainedSegmenter(
-        model.eval(), options, tuple(state["classes"]), (width, height), state["scores"], state["provenance"]
+        model, options, tuple(state["classes"]), (width, height), state["scores"], state["provenance"]
     )
