@@ -6,6 +6,7 @@ of the CTC head is a second opinion on the same text, and the first where charac
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ _LEAST_AREA_PX = 3
 _LEAST_HEIGHT = 0.5  # of the median: dealer's text, seals
 _MERGED = 1.7  # of the median width of a core: two characters run together
 _MOST = 16  # characters of a plate
+_DOUBTFUL = 0.3  # confidence below which the sequence is asked whether there is a character
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +140,31 @@ def from_sequence(logits: npt.NDArray[np.float32]) -> Reading:
     return Reading(inked, np.zeros((n, 4), np.float32), np.zeros(n, np.int64), confidence)
 
 
+def _without_inventions(mapped: Reading, sequence: Reading) -> Reading:
+    """The maps' characters without doubtful ones, if what is left is the sequence's text; else as they are."""
+    classes = mapped.classes
+    # A sequence easily misses the second of a pair: that is no reason to doubt it.
+    doubtful = [
+        place
+        for place in np.flatnonzero(mapped.confidence < _DOUBTFUL).tolist()
+        if classes[place] not in classes[max(place - 1, 0) : place] + classes[place + 1 : place + 2]
+    ]
+    for gone in itertools.combinations(doubtful, len(mapped) - len(sequence)):
+        kept = [place for place in range(len(mapped)) if place not in gone]
+        if tuple(classes[place] for place in kept) == sequence.classes:
+            return Reading(mapped.posterior[kept], mapped.xyxy[kept], mapped.line[kept], mapped.confidence[kept])
+    return mapped
+
+
 def joined(mapped: Reading, merged: bool, sequence: Reading) -> Reading:
     """Both opinions as one.
 
     Of the same length they are multiplied, character by character. Where they differ in length the maps are believed,
-    unless characters have run together or the sequence is much surer.
+    unless characters have run together or the sequence is much surer, and but for characters that they alone see and
+    hardly believe themselves: separators, seals.
     """
+    if len(mapped) > len(sequence):
+        mapped = _without_inventions(mapped, sequence)
     if len(mapped) == len(sequence):
         if not len(mapped):
             return mapped

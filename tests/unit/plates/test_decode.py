@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,22 @@ def test_the_sequence_is_believed_where_characters_have_run_together() -> None:
     assert "A1" == text_of(joined(mapped, False, sequence))
     assert "AB1" == text_of(joined(mapped, True, sequence))
     assert "AB1" == text_of(joined(nothing(36), False, sequence))
+
+
+def test_a_seal_that_only_the_maps_took_for_a_character_is_left_out_again() -> None:
+    sequence = from_sequence(sequence_of("AB12"))
+
+    def mapped(text: str, doubted: int, confidence: float) -> Reading:
+        seen = from_sequence(sequence_of(text))
+        sure = np.full(len(text), 0.9, np.float32)
+        sure[doubted] = confidence
+        return replace(seen, confidence=sure)
+
+    assert "AB12" == text_of(joined(mapped("AB812", 2, 0.2), False, sequence))
+    assert joined(mapped("AB812", 2, 0.2), False, sequence).agreed
+    assert "AB812" == text_of(joined(mapped("AB812", 2, 0.6), False, sequence))
+    assert "AB112" == text_of(joined(mapped("AB112", 2, 0.2), False, sequence))  # a sequence may miss one of a pair
+    assert "AX812" == text_of(joined(mapped("AX812", 2, 0.2), False, sequence))
 
 
 def oracle(crops: list[Crop]) -> FakeReaderBackend:
