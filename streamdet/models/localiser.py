@@ -1,8 +1,9 @@
 """A classifier that also says where: one object a picture, its class, its box, and the points of its body.
 
     pixels [B, 3, H, W] → backbone → its coarsest level, as a grid of few cells
-                        → connected layers → C + 1 classes (0: nothing), one box or one per class
-                        → per landmark a map over a finer level, and where it is on average
+                        → connected layers → one box or one per class, and with them
+                        → the strongest of a finer level, wherever it is → C + 1 classes (0: nothing)
+                        → per landmark a map over that level, and where it is on average
 
 The step between a classifier and a detector: Overfeat and the first R-CNNs regressed boxes like this, DeepPose
 (Toshev & Szegedy 2014) the fourteen joints of a body.
@@ -34,7 +35,9 @@ class LocaliserOptions(BaseModel):
     hidden: int = Field(256, ge=8, description="Numbers between the grid and the answers.")
     per_class_boxes: bool = Field(False, description="A box for every class, instead of one for all.")
     keypoints: int = Field(0, ge=0, description="Landmarks of the object, such as the 14 joints of a body.")
-    keypoint_level: int = Field(3, ge=2, le=5, description="The level whose cells say where they are: stride 2^n.")
+    fine_level: int = Field(
+        3, ge=2, le=5, description="The level whose cells say where landmarks are, and small things what: stride 2^n."
+    )
     class_weight: float = Field(1.0, ge=0, description="Weight of telling what it is.")
     box_weight: float = Field(2.0, ge=0, description="Weight of the box.")
     keypoint_weight: float = Field(10.0, ge=0, description="Weight of the landmarks.")
@@ -57,12 +60,14 @@ class Localiser(DetectionModel):
         self.connected = nn.Sequential(
             nn.Flatten(), nn.Linear(options.hidden // 4 * options.grid**2, options.hidden), nn.ReLU()
         )
-        self.what = nn.Linear(options.hidden, classes + 1)
+        # What parts two classes may be small: a head, a badge. In a grid of few cells it is lost.
+        self.telling = ConvNormAct(self.backbone.channels[options.fine_level], options.hidden // 4, 3)
+        self.what = nn.Linear(options.hidden + options.hidden // 4, classes + 1)
         self.where = nn.Linear(options.hidden, 4 * self.boxes)
         nn.init.normal_(self.where.weight, std=1e-3)
         nn.init.zeros_(self.where.bias)
         self.landmarks = (
-            Landmarks(self.backbone.channels, options.keypoint_level, options.keypoints) if options.keypoints else None
+            Landmarks(self.backbone.channels, options.fine_level, options.keypoints) if options.keypoints else None
         )
 
     def forward(self, pixels: Tensor) -> Cut:
@@ -106,12 +111,17 @@ class Localiser(DetectionModel):
         pyramid = self.backbone(pixels)
         cells = functional.adaptive_avg_pool2d(self.squeeze(pyramid[max(pyramid)]), self.options.grid)
         hidden = self.connected(cells)
-        logits, raw = self.what(hidden), self.where(hidden).float().unflatten(1, (self.boxes, 4))
+        fine = pyramid[self.options.fine_level]
+        telling = self.telling(fine).amax(dim=(2, 3))  # [B, hidden / 4]
+        logits, raw = (
+            self.what(torch.cat([hidden, telling], dim=1)),
+            self.where(hidden).float().unflatten(1, (self.boxes, 4)),
+        )
         # from the middle of the picture; sizes by their logarithm, half of the picture to begin with
         size = 0.5 * torch.exp(raw[..., 2:].clamp(min=-6.0, max=2.0))
         side = raw.new_tensor([pixels.shape[-1], pixels.shape[-2]] * 2)
         boxes = cxcywh_to_xyxy(torch.cat([0.5 + raw[..., :2], size], dim=-1) * side)
-        points = None if self.landmarks is None else self.landmarks(pyramid[self.options.keypoint_level], pyramid)
+        points = None if self.landmarks is None else self.landmarks(fine, pyramid)
         return logits, boxes, points
 
 
