@@ -59,14 +59,19 @@ class VoteOptions(BaseModel):
     min_length: Annotated[int, Field(ge=1, le=_LONGEST, description="Shorter texts are no plate.")] = 4
     min_agreeing: Annotated[int, Field(ge=2, description="Looks that must say the same before a text is final.")] = 2
     min_share: Annotated[
-        float, Field(ge=0, le=1, description="Share of the looks that must say the same before a text is final.")
-    ] = 0.5
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the looks that must say the same before a text is final; blank looks count.",
+        ),
+    ] = 0.4
     min_score: Annotated[float, Field(ge=0, le=1, description="What a text must be worth to be final.")] = 0.8
     min_look: Annotated[
         float, Field(ge=0, le=1, description="Looks whose characters are less sure than this do not vote.")
     ] = 0.35
     settle_s: Annotated[
-        float, Field(gt=0, description="A plate in view for so long becomes final before it has left.")
+        float, Field(gt=0, description="A plate in view for so long, and well known, becomes final before it has left.")
     ] = 2.0
     reread_s: Annotated[float, Field(gt=0, description="How often a plate that is well known is read again.")] = 0.5
     memory_s: Annotated[
@@ -186,8 +191,7 @@ class Voting:
             return 3.0
         if visit.looks == 0:
             return 0.25 if waited_s >= self._options.reread_s else 0.0
-        well_known = visit.final is not None or (self._fit(visit) and visit.agreeing(visit.verdict) >= _ENOUGH)
-        if not well_known:
+        if visit.final is None and not self._well_known(visit):
             return 2.0 - 1.0 / (1.0 + waited_s)
         if height > _GROWN * visit.tallest_px and visit.final is None:
             return 1.0
@@ -232,18 +236,24 @@ class Voting:
         return [*events, PlateEvent("plate_split", pts_s, {"track_id": visit.track_id, "part": fresh.part})]
 
     def _settled(self, visit: Visit, pts_s: float) -> list[PlateEvent]:
-        """A plate that has been in view for long is final before it leaves."""
-        if visit.final is None and visit.dwell_s >= self._options.settle_s and self._fit(visit):
+        """A plate that has been in view for long, and is well known, is final before it leaves.
+
+        What few looks from afar agree on must wait: a plate that comes nearer will be read better.
+        """
+        if visit.final is None and visit.dwell_s >= self._options.settle_s and self._well_known(visit):
             return self._finalise(visit, pts_s, "settled")
         return []
 
+    def _well_known(self, visit: Visit) -> bool:
+        return self._fit(visit) and visit.agreeing(visit.verdict) >= _ENOUGH
+
     def _fit(self, visit: Visit) -> bool:
         """Agreed on by enough looks, and sure enough."""
-        verdict = visit.verdict
+        verdict, share = visit.verdict, self._options.min_share * (visit.looks + visit.blanks)
         return (
             len(verdict.text) >= self._options.min_length
             and verdict.score >= self._options.min_score
-            and visit.agreeing(verdict) >= max(self._options.min_agreeing, self._options.min_share * visit.looks)
+            and visit.agreeing(verdict) >= max(self._options.min_agreeing, share)
         )
 
     # ---- what is known
