@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -122,7 +122,7 @@ def _written(
         room = right - left - 2 * margin - natural_width(line, setting)
         if room > 0 and len(line) > 1:
             wider = min(room * (0.8 if plate.country == "CN" else spread) / (len(line) - 1), height * 0.5)
-            setting = Setting(alphabet, weight, height, gap + wider, group_gap, number, setting.shiver, marks)
+            setting = replace(setting, gap=gap + wider)
         before = len(sheet.boxes)
         set_line(sheet, line, setting, (left + margin, above, right - margin, below), dice)
         sheet.line_of += [len(set(sheet.line_of))] * (len(sheet.boxes) - before)
