@@ -56,6 +56,8 @@ class RenderedOptions(BaseModel):
     split: Literal["train", "test"] = Field("test", description="test: styles and layouts that training never draws.")
     glyph_px: tuple[float, float] | None = Field(None, description="Heights of the characters, such as 10-16.")
     severity: float = Field(1.0, ge=0, le=3, description="Of light, blur, noise and transmission.")
+    blur: float = Field(1.0, ge=0, le=10, description="Of passes: how much of motion and focus that severity has.")
+    dropped: float = Field(0.3, ge=0, le=0.9, description="Of passes: the share of frames that never come.")
     plates: bool = Field(True, description="False: things that are no plate.")
 
     @field_validator("glyph_px", mode="before")
@@ -182,7 +184,13 @@ def _rendered(data: str, station: Station) -> PlateScores:
         kinds = Kinds(split=options.split)
         if kind == "passes":
             crops = CropOptions(size=size, kinds=kinds, negatives=0.0)
-            how = PassOptions(crops=crops, plates=options.plates, severity=options.severity)
+            how = PassOptions(
+                crops=crops,
+                plates=options.plates,
+                severity=options.severity,
+                blur=options.blur,
+                dropped=options.dropped,
+            )
             passes = [plate_pass(options.seed, index, how) for index in range(options.count)]
             return score_passes(passes, worker, reader.alphabet, station.vote, name=data)
         asked = CropOptions(

@@ -144,13 +144,14 @@ class SequenceHead(nn.Module):
         return answers.flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
 
 
-# encoder → (channels of its stem and levels, depths); decoder widths by level; width of the fine branch
+# encoder → (channels of its stem and levels, depths); decoder widths by level; width of the fine branch. The small one
+# spends its weights at stride 4, where a character is still some pixels wide: at stride 16 it is hardly one.
 _SIZES: Mapping[str, tuple[tuple[int, int, int, int], tuple[int, int, int]]] = {
-    "small": ((16, 40, 80, 112), (1, 2, 1)),
+    "small": ((32, 64, 72, 64), (4, 2, 1)),
     "tiny": ((8, 16, 16, 16), (1, 0, 0)),
 }
 _FINE = {"small": 24, "tiny": 8, "resnet18": 24}
-_RISEN = {"small": 56, "tiny": 16, "resnet18": 64}
+_RISEN = {"small": 48, "tiny": 16, "resnet18": 64}
 
 
 class PlateReader(Learnable):

@@ -20,9 +20,7 @@ _CONFUSED = 0.06  # so much of it goes to a character that looks just the same, 
 _MISSED, _INVENTED = 0.06, 0.03  # how often a look has no such character, or one that is not there
 _INDEPENDENT = 6.0  # so many looks' worth of evidence at most: the next frame repeats the errors of the last
 _MOST = 24  # columns; the ones with the least evidence go
-# Where letter and digit have one stamp every look errs in the same way, and however many agree, they say no more than
-# one. So often a plate is such a one:
-_STAMPED = 0.3
+_SELDOM = 0.005  # the least that looks are taken to say for a twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,7 @@ class Ballot:
         self._alphabet = alphabet
         self._grammar = grammar
         self._evidence: Floats = np.zeros((0, len(alphabet) + 1))
+        self._shown: Floats = np.zeros((0, len(alphabet)))  # weighted sums of the looks' shares
         self.weight = 0.0  # of all looks together
 
     def add(self, posterior: npt.NDArray[np.float32], weight: float) -> None:
@@ -56,17 +55,21 @@ class Ballot:
             [np.log(softened) + np.log(1 - _MISSED), np.full((len(softened), 1), np.log(_INVENTED / letters))], axis=1
         )
         unsaid = np.append(np.full(letters, np.log(_MISSED)), np.log(1 - _INVENTED))
-        columns: list[Floats] = []
+        nothing = np.zeros(letters)
+        evidence: list[Floats] = []
+        shown: list[Floats] = []
         for column, slot in self._pairs(softened):
-            if column is not None:
-                columns.append(self._evidence[column] + weight * (unsaid if slot is None else said[slot]))
-            elif slot is not None:
-                columns.append(self.weight * unsaid + weight * said[slot])
-        self._evidence = np.array(columns)
+            before = (
+                (self.weight * unsaid, nothing) if column is None else (self._evidence[column], self._shown[column])
+            )
+            now = (unsaid, nothing) if slot is None else (said[slot], posterior[slot])
+            evidence.append(before[0] + weight * now[0])
+            shown.append(before[1] + weight * now[1])
+        self._evidence, self._shown = np.array(evidence), np.array(shown)
         self.weight += weight
         if len(self._evidence) > _MOST:
             kept = np.sort(np.argsort(self._belief()[:, -1], kind="stable")[:_MOST])
-            self._evidence = self._evidence[kept]
+            self._evidence, self._shown = self._evidence[kept], self._shown[kept]
 
     def _pairs(self, softened: Floats) -> list[tuple[int | None, int | None]]:
         letters = softened.shape[1]
@@ -92,24 +95,29 @@ class Ballot:
         if not len(self._evidence):
             return Verdict("", 0.0)
         log_belief = np.log(np.maximum(self._belief(), 1e-12))
-        there = log_belief[log_belief.argmax(axis=1) < len(self._alphabet), :-1]
+        inked = log_belief.argmax(axis=1) < len(self._alphabet)
+        there, shown = log_belief[inked, :-1], self._shown[inked]
         text = "".join(self._alphabet[k] for k in there.argmax(axis=1))
         score = float(np.exp(log_belief.max(axis=1).sum())) if text else 0.0
-        fitting = None if self._grammar is None else self._grammar.best(_with_twins(there, self._alphabet))
+        fitting = None if self._grammar is None else self._grammar.best(_with_twins(there, shown, self._alphabet))
         # Everything that the grammar allows shares what it weighs more than a free text does.
         if fitting is None or fitting.gain < float(there.max(axis=1).sum()) - len(text) * np.log(len(self._alphabet)):
             return Verdict(text, score)
         return Verdict(fitting.text, fitting.share, fitting.key)
 
 
-def _with_twins(log_belief: Floats, alphabet: str) -> Floats:
-    """Columns [m, A] in which a character speaks for its twin, too."""
+def _with_twins(log_belief: Floats, shown: Floats, alphabet: str) -> Floats:
+    """Columns [m, A] in which a character speaks for its twin, too, as far as looks on the average do.
+
+    Where letter and digit have one stamp every look errs in the same way: however many agree, they say no more than
+    one. Where a country has a stamp for each, a single look is sure, and no grammar turns one into the other.
+    """
     twins = [sorted(map(alphabet.index, pair)) for pair in ONE_STAMP if set(pair) <= set(alphabet)]
     found = log_belief.copy()
-    for one, other in twins:
-        either = np.logaddexp(log_belief[:, one], log_belief[:, other]) + np.log(_STAMPED)
-        for column in (one, other):
-            found[:, column] = np.maximum(log_belief[:, column], either)
+    for pair in twins:
+        either = np.logaddexp(*log_belief[:, pair].T)
+        share = shown[:, pair] / np.maximum(shown[:, pair].sum(axis=1, keepdims=True), 1e-9)
+        found[:, pair] = np.maximum(log_belief[:, pair], either[:, None] + np.log(np.maximum(share, _SELDOM)))
     return found
 
 

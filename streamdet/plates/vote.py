@@ -65,7 +65,7 @@ class VoteOptions(BaseModel):
             le=1,
             description="Share of the looks that must say the same before a text is final; blank looks count.",
         ),
-    ] = 0.4
+    ] = 0.3
     min_score: Annotated[float, Field(ge=0, le=1, description="What a text must be worth to be final.")] = 0.8
     min_look: Annotated[
         float, Field(ge=0, le=1, description="Looks whose characters are less sure than this do not vote.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import time
@@ -20,8 +21,11 @@ from streamdet.infer.backends import open_backend
 from streamdet.infer.shelf import Engine, Shelf, Suite
 from streamdet.manifest import EngineManifest
 
-SCHEMA = "streamdet.plate-report/1"
+SCHEMA = "streamdet.plate-report/2"
 HEIGHTS_PX = ((10, 16), (16, 60))  # of rendered characters: hard, and as a gate sees them
+# How hard rendered plates are made: as roads and gates are, and 1, wider than the world is.
+SEVERITIES = (0.5, 1.0)
+PASSES = ((0.5, 2.5), (0.5, 3.0), (1.0, 1.0))  # severity, and how many times its blur moves from look to look
 _TIMED = 60
 Json = dict[str, Any]
 
@@ -66,23 +70,35 @@ def measure(task: ReportTask, say: Callable[[str], None] = lambda line: None) ->
 
 
 def _reader(name: str, task: ReportTask, say: Callable[[str], None]) -> Json:
+    def rendered(what: str) -> Json:
+        say(f"{name}: rendered {what}")
+        return _scores(PlateTask(name, f"rendered:{what}"))
+
     say(f"{name}: speed")
     row = _network(name)
-    asked: dict[str, PlateTask] = {
-        f"rendered {low}-{high}": PlateTask(
-            name, f"rendered:crops?split=test&count={task.rendered}&glyph_px={low}-{high}"
-        )
-        for low, high in HEIGHTS_PX
-    }
-    asked["passes"] = PlateTask(name, f"rendered:passes?count={task.passes}")
-    asked["nothing"] = PlateTask(name, f"rendered:passes?count={max(task.passes // 3, 1)}&plates=false")
+    row["rendered"] = [
+        {
+            "severity": severity,
+            "glyph_px": [low, high],
+            **rendered(f"crops?count={task.rendered}&glyph_px={low}-{high}&severity={severity}"),
+        }
+        for severity, (low, high) in itertools.product(SEVERITIES, HEIGHTS_PX)
+    ]
+    row["passes"] = [
+        {
+            "severity": severity,
+            "blur": blur,
+            **rendered(f"passes?count={task.passes}&severity={severity}&blur={blur}")["passes"],
+        }
+        for severity, blur in PASSES
+    ]
+    row["nothing"] = rendered(f"passes?count={max(task.passes // 3, 1)}&plates=false")["passes"]
     if task.pictures is not None:
-        asked["pictures"] = PlateTask(name, str(task.pictures), task.labels, task.split)
+        say(f"{name}: {task.pictures.name}")
+        row["pictures"] = _scores(PlateTask(name, str(task.pictures), task.labels, task.split))
     if task.crops is not None:
-        asked["crops"] = PlateTask(name, str(task.crops))
-    for what, each in asked.items():
-        say(f"{name}: {what}")
-        row[what] = _scores(each)
+        say(f"{name}: {task.crops.name}")
+        row["crops"] = _scores(PlateTask(name, str(task.crops)))
     return row
 
 

@@ -38,7 +38,7 @@ def test_maps_have_half_the_size_and_the_sequence_has_both_lines(encoder: str) -
 
 
 def test_the_shipped_size_fits_three_megabytes() -> None:
-    assert 4 * PlateReader(36).parameter_count() < 2.9e6
+    assert 4 * PlateReader(36).parameter_count() < 3e6 - 30e3, "the graph around the weights wants some, too"
 
 
 def test_what_it_says_of_a_crop_does_not_depend_on_its_neighbours() -> None:

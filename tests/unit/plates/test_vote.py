@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamdet.errors import ConfigError
 from streamdet.frames import PlateText
-from streamdet.plate_formats import FORMATS, plain_text, plate_format
+from streamdet.plate_formats import FORMATS, KNOWN_COUNTRIES, plain_text, plate_format
 from streamdet.plates.alignment import align, distance, likeness, swap_cost
 from streamdet.plates.ballot import Ballot
 from streamdet.plates.grammar import Grammar
@@ -152,6 +152,19 @@ def test_what_has_one_stamp_is_settled_by_the_format_however_often_it_was_read_t
         ballot = Ballot(ALPHABET, grammar)
         for _ in range(30):
             ballot.add(look_at(read, sure=0.999).reading.posterior, 1.0)
+        assert meant == ballot.verdict().text
+
+
+def test_looks_that_know_the_letter_from_the_digit_are_believed_against_formats_of_the_world() -> None:
+    grammar = Grammar(KNOWN_COUNTRIES, ALPHABET)
+    for sure, meant in ((0.99, "F092MDT"), (0.55, "FO92MDT")):
+        share = np.zeros((7, len(ALPHABET)), np.float32)
+        for place, character in enumerate("F092MDT"):
+            share[place, ALPHABET.index(character)] = 1.0
+        share[1, [ALPHABET.index("0"), ALPHABET.index("O")]] = sure, 1 - sure
+        ballot = Ballot(ALPHABET, grammar)
+        for _ in range(12):
+            ballot.add(share, 1.0)
         assert meant == ballot.verdict().text
 
 
