@@ -24,8 +24,8 @@ import numpy as np
 from gpu_rows import ROOT, NotSeen, Row, machine, table, verdicts
 
 from streamdet.errors import StreamdetError
-from streamdet.frames import Picture
 from streamdet.infer.shelf import Engine, Shelf
+from streamdet.picture import Picture
 
 RESULT = ROOT / "docs" / "benchmarks-gpu.json"
 WIDTH, HEIGHT = 1920, 1080
@@ -160,7 +160,7 @@ def bytes_touched(letterbox: Any, picture: Picture) -> int:
 
 def on_the_gpu(cuda: Any, picture: Picture) -> tuple[Picture, list[Any]]:
     """The picture as a decoder leaves it, and what keeps its memory."""
-    from streamdet.frames import DevicePlane, Surface
+    from streamdet.picture import DevicePlane, Surface
 
     kept = [cuda.to_device(np.ascontiguousarray(plane)) for plane in picture.planes]
     cuda.synchronize()

@@ -35,12 +35,12 @@ from streamdet.datasets.samples import DataSet
 from streamdet.evaluation.detections import score_detections
 from streamdet.evaluation.predictors import open_predictor
 from streamdet.evaluation.proposals import score_proposals
-from streamdet.frames import Picture
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
 from streamdet.models.catalogue import build_model
 from streamdet.models.contract import AnyDetector, RegionModel
 from streamdet.models.weights import load_trained
+from streamdet.picture import Picture
 from streamdet.proposals.catalogue import open_proposer
 from streamdet.proposals.contract import Proposals, Proposer
 from streamdet.proposals.on_input import regions_on

@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.frames import Picture
 from streamdet.infer import twins
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
+from streamdet.picture import Picture
 
 Pixels = npt.NDArray[np.uint8]
 VIDEO = Path(__file__).resolve().parents[2] / "shared" / "data" / "video" / "one-by-one-person-detection.mp4"

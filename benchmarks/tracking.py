@@ -41,7 +41,8 @@ from streamdet.evaluation.replay import (
     tracked_rows,
 )
 from streamdet.evaluation.tracks import Sequence, TrackScores, score_tracks
-from streamdet.frames import Detections, Picture
+from streamdet.frames import Detections
+from streamdet.picture import Picture
 from streamdet.tracking.catalogue import ByteTrackOptions, OcSortOptions, SortOptions, make_tracker
 from streamdet.tracking.motion import CameraMotion
 from streamdet.tracking.options import LifeOptions

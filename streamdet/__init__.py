@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from streamdet.api import load, run
     from streamdet.errors import StreamdetError
-    from streamdet.frames import Detections, Event, Frame, Picture, Result, Tracks
+    from streamdet.frames import Detections, Event, Frame, Result, Tracks
+    from streamdet.picture import Picture
     from streamdet.pipeline.pipeline import Pipeline
     from streamdet.pipeline.stream import Stream
     from streamdet.sources.push import PushSource
@@ -38,7 +39,8 @@ __all__ = [
 ]
 
 _LATER = {
-    **dict.fromkeys(("Detections", "Event", "Frame", "Picture", "Result", "Tracks"), "streamdet.frames"),
+    **dict.fromkeys(("Detections", "Event", "Frame", "Result", "Tracks"), "streamdet.frames"),
+    "Picture": "streamdet.picture",
     "StreamdetError": "streamdet.errors",
     "Pipeline": "streamdet.pipeline.pipeline",
     "PushSource": "streamdet.sources.push",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.frames import ColourMatrix, Picture, PixelFormat, Plane, Rotation, yuv_to_rgb
+from streamdet.picture import ColourMatrix, Picture, PixelFormat, Plane, Rotation, yuv_to_rgb
 
 
 def smooth_rgb(width: int, height: int, seed: int = 0) -> npt.NDArray[np.uint8]:

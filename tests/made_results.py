@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamdet.frames import Detections, Frame, Picture, Result, Tracks
+from streamdet.frames import Detections, Frame, Result, Tracks
+from streamdet.picture import Picture
 
 
 def make_picture(width: int, height: int, shade: int) -> Picture:

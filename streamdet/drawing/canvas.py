@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.drawing.colours import Rgb, Yuv, to_yuv
-from streamdet.frames import ColourMatrix
+from streamdet.picture import ColourMatrix
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from streamdet.frames import ColourMatrix, yuv_to_rgb
+from streamdet.picture import ColourMatrix, yuv_to_rgb
 
 Rgb = tuple[int, int, int]
 Yuv = tuple[int, int, int]

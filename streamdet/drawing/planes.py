@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.drawing.canvas import Bytes, Canvas
-from streamdet.frames import ColourMatrix, Picture
+from streamdet.picture import ColourMatrix, Picture
 
 _TURNS = {90: "ROTATE_90_CLOCKWISE", 180: "ROTATE_180", 270: "ROTATE_90_COUNTERCLOCKWISE"}
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from streamdet.drawing.canvas import Bytes, Tile
 from streamdet.drawing.colours import Rgb, to_yuv
-from streamdet.frames import ColourMatrix
+from streamdet.picture import ColourMatrix
 
 
 @lru_cache(maxsize=512)

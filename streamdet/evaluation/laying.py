@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from streamdet.datasets.samples import DataSet
-from streamdet.frames import Picture
 from streamdet.graft.pictures import Pixels
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
+from streamdet.picture import Picture
 
 
 def laid_out(data_set: DataSet, wanted: EngineInput, most: int) -> Pixels:

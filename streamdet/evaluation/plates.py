@@ -18,7 +18,8 @@ from streamdet.datasets.samples import Objects
 from streamdet.evaluation.average_precision import curve, hundred_point_ap
 from streamdet.evaluation.matching import Matches, match
 from streamdet.evaluation.plate_texts import TextRead, TextScores, bin_name, by_height, score_texts
-from streamdet.frames import Detections, Frame, Picture
+from streamdet.frames import Detections, Frame
+from streamdet.picture import Picture
 from streamdet.plates.reader import Look, PlateView
 from streamdet.plates.rectify import plate_size
 from streamdet.plates.vote import VoteOptions, Voting

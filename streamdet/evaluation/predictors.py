@@ -12,13 +12,14 @@ import numpy as np
 from streamdet.boxes import Placement, clip
 from streamdet.datasets.pictures import Rgb
 from streamdet.errors import ConfigError, MissingExtra
-from streamdet.frames import Detections, Picture
+from streamdet.frames import Detections
 from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.shelf import Engine, Suite
 from streamdet.infer.tail import CUT_BOXES, CUT_EXTRAS, CUT_SCORES, Arrays, Tail
 from streamdet.manifest import EngineInput, Fit, Nms
 from streamdet.masks import recut
 from streamdet.models.classic.saved import MODEL, load_classic
+from streamdet.picture import Picture
 from streamdet.proposals.catalogue import open_proposer
 from streamdet.proposals.contract import Proposer
 from streamdet.proposals.on_input import regions_on

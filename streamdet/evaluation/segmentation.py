@@ -16,10 +16,11 @@ from streamdet.datasets.samples import DataSet
 from streamdet.errors import ConfigError
 from streamdet.evaluation.answers import Predictor, Progress
 from streamdet.evaluation.predictors import EnginePredictor, Scorable
-from streamdet.frames import Detections, Picture
+from streamdet.frames import Detections
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
 from streamdet.masks import UNKNOWN, ClassMap, Mask
+from streamdet.picture import Picture
 
 if TYPE_CHECKING:
     from streamdet.models.segmentation.contract import SegmentationModel

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import ConfigError, MissingExtra
-from streamdet.frames import Picture
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
+from streamdet.picture import Picture
 
 Pixels = npt.NDArray[np.uint8]  # [n, 3, height, width], as an engine's input wants them
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamdet.errors import StreamdetError
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
 from streamdet.infer.backends import available, open_backend
 from streamdet.infer.contract import Backend, Session
 from streamdet.infer.detector import EngineDetector, EngineWorker
 from streamdet.infer.fastest import usable_cores
 from streamdet.infer.shelf import Engine
+from streamdet.picture import Picture
 
 FRAME_SIZE = (1920, 1080)
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from streamdet.boxes import Placement
 from streamdet.errors import InferenceFailed, MissingExtra
-from streamdet.frames import DevicePlane, Picture
 from streamdet.infer.layouts import flat_planes
 from streamdet.infer.preprocess import Letterbox, Plan, Warp
 from streamdet.manifest import EngineInput
+from streamdet.picture import DevicePlane, Picture
 
 _BLOCK = (32, 8)  # threads: a warp writes 32 neighbours of a row
 _TABLES_KEPT = 64  # as many as the CPU's twin keeps plans

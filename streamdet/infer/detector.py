@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from streamdet.boxes import Placement, clip
 from streamdet.errors import ConfigError, EngineMismatch, StreamdetError
-from streamdet.frames import Detections, Frame, Picture
+from streamdet.frames import Detections, Frame
 from streamdet.infer.backends import open_backend
 from streamdet.infer.contract import Backend, DetectorWorker, Session
 from streamdet.infer.cuda_calls import gpu_count
@@ -25,6 +25,7 @@ from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.session import GpuSession
 from streamdet.infer.shelf import Engine, Shelf
 from streamdet.masks import ClassMap, recut
+from streamdet.picture import Picture
 
 _log = logging.getLogger(__name__)
 

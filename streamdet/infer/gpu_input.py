@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from streamdet.boxes import Placement
 from streamdet.errors import InferenceFailed, MissingExtra
-from streamdet.frames import Picture
 from streamdet.infer.contract import Session
 from streamdet.infer.cuda_preprocess import CudaLetterbox, CudaWarp, GpuPlanes, load_library, numba_failures
 from streamdet.infer.layouts import ColourOrder
 from streamdet.infer.preprocess import Pixels, Warp
 from streamdet.infer.session import GpuSession
 from streamdet.manifest import EngineInput
+from streamdet.picture import Picture
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.frames import Picture, PixelFormat, yuv_to_rgb
+from streamdet.picture import Picture, PixelFormat, yuv_to_rgb
 
 FlatPlane = tuple[npt.NDArray[np.uint8], int]  # the bytes of a plane, read-only, and the distance between its rows
 ColourOrder = Literal["rgb", "bgr", "gray"]

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.boxes import Placement
-from streamdet.frames import Picture, PixelFormat, Rotation
 from streamdet.infer.compiled import kernels_or_twins
 from streamdet.infer.layouts import LAYOUTS, ColourOrder, Layout, component_matrix, flat_planes
 from streamdet.manifest import EngineInput
+from streamdet.picture import Picture, PixelFormat, Rotation
 
 Pixels = npt.NDArray[np.uint8]
 

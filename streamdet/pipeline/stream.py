@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.boxes import Boxes
-from streamdet.frames import Picture
 from streamdet.infer.contract import Detector
+from streamdet.picture import Picture
 from streamdet.plates.privacy import Veil
 from streamdet.plates.reader import Reader
 from streamdet.plates.vote import VoteOptions

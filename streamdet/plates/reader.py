@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import EngineMismatch, StreamdetError
-from streamdet.frames import Frame, Picture, PlateText
+from streamdet.frames import Frame, PlateText
 from streamdet.infer.backends import open_backend
 from streamdet.infer.contract import Backend, Session
 from streamdet.infer.preprocess import Warp
 from streamdet.infer.shelf import Engine, Shelf
+from streamdet.picture import Picture
 from streamdet.plates.decode import Decoder, Reading
 from streamdet.plates.rectify import Corners, plate_size, quadrilateral, widened, worth
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from streamdet.drawing.colours import colour_of
 from streamdet.errors import DataError
 from streamdet.evaluation.plate_tasks import Station
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
+from streamdet.picture import Picture
 from streamdet.plates.reader import PlateView
 from streamdet.scenes.plate_crops import Crop, CropOptions, plate_crop
 from streamdet.scenes.plate_kinds import Kinds

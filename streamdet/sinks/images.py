@@ -13,7 +13,8 @@ from pydantic import Field
 from streamdet.drawing.canvas import Canvas
 from streamdet.drawing.overlay import DrawOptions, Overlay
 from streamdet.drawing.planes import canvas_of
-from streamdet.frames import Event, Frame, Picture, Result
+from streamdet.frames import Event, Frame, Result
+from streamdet.picture import Picture
 from streamdet.sinks.contract import Accepts
 from streamdet.sinks.loss import make_writable_folder, sink_lost
 from streamdet.sinks.naming import Earlier, Naming

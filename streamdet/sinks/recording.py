@@ -17,7 +17,7 @@ import numpy.typing as npt
 from streamdet.drawing.canvas import Canvas
 from streamdet.drawing.planes import colours_of, even_size
 from streamdet.errors import MissingExtra, SinkLost
-from streamdet.frames import Picture
+from streamdet.picture import Picture
 from streamdet.sinks.fragments import keep_whole_fragments
 from streamdet.sinks.loss import sink_lost
 

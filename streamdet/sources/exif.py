@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from streamdet.frames import Rotation
+from streamdet.picture import Rotation
 
 # EXIF orientation → clockwise degrees to apply after a left-right flip, if mirrored
 _ORIENTATIONS: dict[int, tuple[Rotation, bool]] = {

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamdet.errors import EndOfStream, SourceLost
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
+from streamdet.picture import Picture
 from streamdet.sources.classify import loss
 from streamdet.sources.exif import orientation
 from streamdet.sources.ffmpeg import load, scrub

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from streamdet.errors import EndOfStream, SourceLost, redact
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
+from streamdet.picture import Picture
 from streamdet.sources import wire
 from streamdet.sources.contract import Source
 from streamdet.sources.options import SourceOptions

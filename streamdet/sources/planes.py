@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.frames import PIXEL_FORMATS, ColourMatrix, Picture, PixelFormat, Plane, Rotation
+from streamdet.picture import PIXEL_FORMATS, ColourMatrix, Picture, PixelFormat, Plane, Rotation
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

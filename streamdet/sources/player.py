@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streamdet.frames import Frame, Picture, Quality
+from streamdet.frames import Frame, Quality
+from streamdet.picture import Picture
 from streamdet.sources.reader import Access, Decoded, Reader
 from streamdet.sources.surfaces import Surfaces
 from streamdet.sources.timeline import Stamp, Timeline

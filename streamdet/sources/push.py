@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import ConfigError, EndOfStream, SourceLost
-from streamdet.frames import Frame, Picture, PixelFormat
+from streamdet.frames import Frame
+from streamdet.picture import Picture, PixelFormat
 from streamdet.sources.timeline import Timeline
 
 _LIVE_SLOTS = 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.frames import Plane
+from streamdet.picture import Plane
 
 _HEADER_BYTES = 64  # the generation, and the pixels behind it on a cache line of their own
 _PAGE = mmap.PAGESIZE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamdet.errors import PictureReleased
-from streamdet.frames import DevicePlane, Picture, PixelFormat, Plane, Surface
+from streamdet.picture import DevicePlane, Picture, PixelFormat, Plane, Surface
 from streamdet.sources.planes import Orientation, borrow, colours
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from streamdet.errors import ConfigError, EndOfStream, MissingExtra, SourceLost
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
+from streamdet.picture import Picture
 
 if TYPE_CHECKING:
     from streamdet.scenes.truth import Planes, Truth

@@ -12,10 +12,11 @@ import numpy as np
 from streamdet.boxes import Placement, clip
 from streamdet.datasets.pictures import Rgb
 from streamdet.errors import ConfigError
-from streamdet.frames import Detections, Frame, Picture
+from streamdet.frames import Detections, Frame
 from streamdet.infer.detector import PictureDetector, load_detector
 from streamdet.infer.shelf import Engine, Shelf, Suite, verified
 from streamdet.manifest import Procedure
+from streamdet.picture import Picture
 from streamdet.suites.program import Program, Setup, open_program
 
 _LEAST_DEADLINE_S = 60.0  # a procedure takes seconds on a busy machine, R-CNN ten

@@ -15,11 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from streamdet.boxes import Boxes, clip
 from streamdet.datasets.pictures import Rgb
 from streamdet.errors import EngineMismatch, InferenceFailed, ManifestInvalid, MissingExtra
-from streamdet.frames import Detections, Picture
+from streamdet.frames import Detections
 from streamdet.infer.onnx import errors_of, first_line
 from streamdet.infer.preprocess import Letterbox
 from streamdet.infer.tail import Arrays
 from streamdet.manifest import EngineInput
+from streamdet.picture import Picture
 from streamdet.proposals.catalogue import open_proposer
 from streamdet.proposals.on_input import regions_on
 from streamdet.suites.program import Setup

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import EndOfStream, SourceLost
-from streamdet.frames import PIXEL_FORMATS, Detections, Event, Frame, Picture, Result
+from streamdet.frames import Detections, Event, Frame, Result
 from streamdet.infer.contract import Backend
+from streamdet.picture import PIXEL_FORMATS, Picture
 from streamdet.sinks.contract import Sink
 from streamdet.sources.contract import Source
 from streamdet.tracking.contract import Tracker

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import EndOfStream, LossCause, SourceLost
-from streamdet.frames import Detections, Event, Frame, Picture, Result
+from streamdet.frames import Detections, Event, Frame, Result
 from streamdet.infer.contract import DetectorWorker, Session
 from streamdet.manifest import EngineFile, EngineInput, EngineManifest, Nms
+from streamdet.picture import Picture
 from streamdet.sinks.contract import Accepts
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamdet.boxes import Boxes
 from streamdet.errors import MissingExtra
-from streamdet.frames import Picture
+from streamdet.picture import Picture
 
 Motion = npt.NDArray[np.float32]  # [2, 3]: points of the picture before onto this one
 Gray = npt.NDArray[np.uint8]  # [h, w], reduced and upright

@@ -17,11 +17,11 @@ import torch
 
 from streamdet.boxes import Boxes, iou
 from streamdet.datasets.samples import DataSet
-from streamdet.frames import Picture
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
 from streamdet.models.rcnn import Rcnn
 from streamdet.models.weights import write_whole
+from streamdet.picture import Picture
 from streamdet.proposals.contract import Proposer
 from streamdet.proposals.on_input import regions_on
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from fake_cuda import FakeDriver
 
-from streamdet.frames import DevicePlane, Frame, Picture, Plane, Surface
+from streamdet.frames import Frame
+from streamdet.picture import DevicePlane, Picture, Plane, Surface
 
 
 class Memory:

@@ -26,13 +26,14 @@ from pretended import Machine, MakeMachine
 from tiny_engines import parrot
 
 from streamdet.errors import EndOfStream, InferenceFailed
-from streamdet.frames import Detections, Frame, Picture, Result
+from streamdet.frames import Detections, Frame, Result
 from streamdet.infer import cuda_preprocess
 from streamdet.infer.detector import EngineDetector, EngineWorker, load_detector
 from streamdet.infer.gpu_input import GpuWarp
 from streamdet.infer.preprocess import Warp
 from streamdet.infer.shelf import open_engine
 from streamdet.manifest import Nms
+from streamdet.picture import Picture
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import Stream
 from streamdet.testing import ListSink

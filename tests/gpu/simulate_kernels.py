@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from made_pictures import picture_of
 
-from streamdet.frames import PIXEL_FORMATS, Rotation
 from streamdet.infer.cuda_preprocess import CudaLetterbox, CudaWarp, GpuPlanes
 from streamdet.infer.preprocess import Letterbox, Warp
 from streamdet.manifest import EngineInput, Fit
+from streamdet.picture import PIXEL_FORMATS, Rotation
 
 SIZES = ((37, 23), (16, 31), (1, 1), (2, 3))
 COLOURS = ("rgb", "bgr", "gray")

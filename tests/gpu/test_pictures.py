@@ -11,7 +11,8 @@ from fake_cuda import FakeDriver
 from made_pictures import picture_of
 
 from streamdet.errors import PictureReleased
-from streamdet.frames import DevicePlane, Frame, Picture
+from streamdet.frames import Frame
+from streamdet.picture import DevicePlane, Picture
 from streamdet.sources.frozen import FrozenWatch
 
 

@@ -27,8 +27,9 @@ import numpy as np
 import pytest
 import yaml
 
-from streamdet.frames import Detections, Frame, Picture
+from streamdet.frames import Detections, Frame
 from streamdet.infer.contract import DetectorWorker
+from streamdet.picture import Picture
 from streamdet.pipeline.pipeline import Limits, Pipeline
 from streamdet.pipeline.stream import ReadStage, Stream
 from streamdet.serve.health import HealthServer

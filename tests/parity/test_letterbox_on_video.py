@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.frames import Picture
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput
+from streamdet.picture import Picture
 
 
 def opencv_chain(frame: av.VideoFrame, placement, size: int) -> np.ndarray:

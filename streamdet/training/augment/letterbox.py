@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from streamdet.boxes import Placement
 from streamdet.datasets.samples import DataSet, Objects, Sample
-from streamdet.frames import Picture
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput, Fit
+from streamdet.picture import Picture
 from streamdet.training.augment.geometry import CutRule, move_objects, scaling, translation
 
 

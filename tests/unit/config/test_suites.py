@@ -13,8 +13,9 @@ from tiny_engines import parrot_reader, plate_for_parrots
 from streamdet.config.assemble import Streams, open_reader
 from streamdet.config.models import ReadOptions, RunOptions
 from streamdet.errors import ConfigError, EngineMismatch, ManifestInvalid
-from streamdet.frames import Detections, Frame, Picture
+from streamdet.frames import Detections, Frame
 from streamdet.manifest import SuiteManifest, dump_manifest
+from streamdet.picture import Picture
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.plates.vote import VoteOptions
 from streamdet.sinks.jsonl import Jsonl, JsonlOptions

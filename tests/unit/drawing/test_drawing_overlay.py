@@ -17,7 +17,8 @@ from streamdet.drawing.placing import Places
 from streamdet.drawing.planes import canvas_of, lay_down
 from streamdet.drawing.text import words
 from streamdet.drawing.trails import Trails
-from streamdet.frames import Coasting, Detections, Picture, PlateText, Readings, Result, Tracks
+from streamdet.frames import Coasting, Detections, PlateText, Readings, Result, Tracks
+from streamdet.picture import Picture
 
 BARE = DrawOptions(labels=False, header=False, trail_s=0)
 

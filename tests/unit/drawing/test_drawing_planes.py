@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamdet.drawing.canvas import Canvas
 from streamdet.drawing.colours import PALETTE, colour_of, ink_on, to_yuv
 from streamdet.drawing.planes import canvas_of, even_size
-from streamdet.frames import PIXEL_FORMATS, Picture, yuv_to_rgb
+from streamdet.picture import PIXEL_FORMATS, Picture, yuv_to_rgb
 
 
 def smooth(height: int, width: int, low: float, high: float, phase: float) -> np.ndarray:

@@ -14,9 +14,10 @@ from made_pictures import picture_of
 from tiny_engines import parrot, scene
 
 from streamdet.errors import ConfigError, EngineMismatch, InferenceFailed
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
 from streamdet.infer.detector import EngineDetector, load_detector
 from streamdet.manifest import EngineFile, EngineInput, EngineManifest
+from streamdet.picture import Picture
 
 N, WIDTH, HEIGHT = 64, 13, 64  # what a parrot's input measures
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pictures import picture_of, smooth_rgb
 
-from streamdet.frames import PIXEL_FORMATS, ColourMatrix, Picture, PixelFormat, Rotation
 from streamdet.infer import kernels, twins
 from streamdet.infer.layouts import ColourOrder
 from streamdet.infer.preprocess import Letterbox
 from streamdet.manifest import EngineInput, Fit
+from streamdet.picture import PIXEL_FORMATS, ColourMatrix, Picture, PixelFormat, Rotation
 
 ROTATIONS: tuple[Rotation, ...] = get_args(Rotation)
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pictures import picture_of, smooth_rgb
 
-from streamdet.frames import PIXEL_FORMATS, Picture, PixelFormat, Rotation
 from streamdet.infer import kernels, twins
 from streamdet.infer.layouts import ColourOrder
 from streamdet.infer.preprocess import Warp
+from streamdet.picture import PIXEL_FORMATS, Picture, PixelFormat, Rotation
 
 QUADRILATERAL = np.array([[60, 40], [190, 52], [186, 120], [55, 96]], np.float32)
 

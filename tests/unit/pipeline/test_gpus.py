@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from streamdet.errors import InferenceFailed
-from streamdet.frames import Detections, DevicePlane, Frame, Picture, Surface
+from streamdet.frames import Detections, Frame
 from streamdet.metrics import Meter
+from streamdet.picture import DevicePlane, Picture, Surface
 from streamdet.pipeline.clock import Clock
 from streamdet.pipeline.gpus import Gpus
 from streamdet.pipeline.pipeline import Limits, Pipeline

@@ -12,7 +12,8 @@ import pytest
 from scipy import ndimage
 
 from streamdet.errors import EngineMismatch, ManifestInvalid
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
+from streamdet.picture import Picture
 from streamdet.plates import kernels
 from streamdet.plates.decode import Decoder, Reading, from_sequence, joined, nothing
 from streamdet.plates.reader import EngineReader, EngineReaderWorker, PlateView

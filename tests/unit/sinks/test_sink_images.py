@@ -10,7 +10,7 @@ import pytest
 from made_results import make_picture, make_result
 
 from streamdet.errors import SinkLost
-from streamdet.frames import Picture
+from streamdet.picture import Picture
 from streamdet.sinks.images import Images, ImagesOptions
 
 

@@ -16,7 +16,8 @@ import pytest
 from made_results import make_picture, make_result
 
 from streamdet.errors import SinkLost
-from streamdet.frames import Event, Picture
+from streamdet.frames import Event
+from streamdet.picture import Picture
 from streamdet.sinks.video import Video, VideoOptions
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamdet.frames import Frame, Picture
+from streamdet.frames import Frame
+from streamdet.picture import Picture
 from streamdet.sources.frozen import FrozenWatch
 
 RNG = np.random.default_rng(1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_clips import four_corners
 
-from streamdet.frames import PIXEL_FORMATS
+from streamdet.picture import PIXEL_FORMATS
 from streamdet.sources.planes import Orientation, borrow
 
 UPRIGHT = Orientation()

@@ -10,9 +10,10 @@ import pytest
 
 from streamdet.errors import ConfigError, ManifestInvalid
 from streamdet.evaluation.predictors import EnginePredictor
-from streamdet.frames import Detections, Frame, Picture
+from streamdet.frames import Detections, Frame
 from streamdet.graft.shelving import put_procedure_on_shelf, put_suite_on_shelf
 from streamdet.infer.shelf import Suite
+from streamdet.picture import Picture
 from streamdet.suites import program
 from streamdet.suites.detector import SuiteDetector, open_detector
 from streamdet.suites.program import Setup

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.frames import Picture
+from streamdet.picture import Picture
 from streamdet.tracking.motion import CameraMotion, MotionOptions
 
 WIDTH, HEIGHT = 1280, 720

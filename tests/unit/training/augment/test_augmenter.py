@@ -201,9 +201,9 @@ def test_a_smaller_variant_shares_the_pictures_in_memory_and_a_larger_one_does_n
 
 
 def test_evaluation_sees_what_the_runtime_sees() -> None:
-    from streamdet.frames import Picture
     from streamdet.infer.preprocess import Letterbox
     from streamdet.manifest import EngineInput
+    from streamdet.picture import Picture
 
     source = drawn(2, size=(96, 60))
     got = LetterboxOnly(source, (64, 64)).read(1)
