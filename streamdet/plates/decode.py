@@ -1,12 +1,12 @@
 """A reader's maps → characters: components of the core map, each with the class of the ink around it.
 
 The core map parts the characters, the glyph map says what each is, the line map which line it stands in. The sequence
-of the CTC head is a second opinion on the same text, and the first where characters have run together.
+of the CTC head reads the same text without parting it, so that thin characters and such as have run together are not
+lost.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import MissingExtra
+from streamdet.plates.alignment import align
 
 # The core of a character as the renderer draws it is so much of its width and height: the way back to the whole.
 _CORE_SHARE = (0.5, 0.56)
 _REACH = 1.15  # how far ink may lie beyond its character's box, in halves of it
 _LEAST_AREA_PX = 3
 _LEAST_HEIGHT = 0.5  # of the median: dealer's text, seals
-_MERGED = 1.7  # of the median width of a core: two characters run together
 _MOST = 16  # characters of a plate
-_DOUBTFUL = 0.3  # confidence below which the sequence is asked whether there is a character
+_SEQUENCE = 0.8  # the sequence's share of what a character is
+_ALONE = 0.7  # of its confidence stays to a character that the maps do not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,6 @@ class Reading:
     xyxy: npt.NDArray[np.float32]  # [n, 4], pixels of the crop; zeros where the sequence alone told
     line: npt.NDArray[np.int64]  # [n], 0 or 1
     confidence: npt.NDArray[np.float32]  # [n]
-    agreed: bool = False  # maps and sequence give the same text
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -73,24 +73,22 @@ class Decoder:
 
     def read(self, arrays: Mapping[str, npt.NDArray[Any]], i: int) -> Reading:
         """What stands in picture i of a session's answer."""
-        mapped, merged = self.from_maps(arrays["glyph"][i], arrays["core"][i], arrays["line"][i])
-        if "sequence" not in arrays:
-            return mapped
-        return joined(mapped, merged, from_sequence(arrays["sequence"][i]))
+        mapped = self.from_maps(arrays["glyph"][i], arrays["core"][i], arrays["line"][i])
+        return joined(mapped, from_sequence(arrays["sequence"][i])) if "sequence" in arrays else mapped
 
     def from_maps(
         self, glyph: npt.NDArray[np.float32], core: npt.NDArray[np.float32], line: npt.NDArray[np.float32]
-    ) -> tuple[Reading, bool]:
-        """Characters from the three maps, and whether some seem to have run together."""
+    ) -> Reading:
+        """Characters from the three maps."""
         labels = np.zeros(core.shape, np.int32)
         n = self._kernels.components(core, labels)
         if n == 0:
-            return nothing(self._letters), False
+            return nothing(self._letters)
         box, certainty, lower = np.zeros((n, 4), np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32)
         self._kernels.measure(core, line, labels, box, certainty, lower)
         chosen = _chosen(box, np.bincount(labels.ravel(), minlength=n + 1)[1:])
         if not len(chosen):
-            return nothing(self._letters), False
+            return nothing(self._letters)
         row = (lower[chosen] > 0.5).astype(np.int64)
         middle = (box[chosen, 0] + box[chosen, 2]) / 2
         order = np.lexsort((middle, row))
@@ -100,10 +98,8 @@ class Decoder:
         self._kernels.posteriors(glyph, cell, np.float32(_REACH), posterior, ink)
         inked = ink >= _LEAST_AREA_PX / 2
         xyxy = 2 * np.concatenate([cell[:, :2] - cell[:, 2:], cell[:, :2] + cell[:, 2:]], axis=1)
-        width = box[chosen, 2] - box[chosen, 0]
-        merged = bool((width > _MERGED * max(float(np.median(width)), 3.0)).any())
         confidence = (posterior.max(axis=1) * certainty[chosen]).astype(np.float32)
-        return Reading(posterior[inked], xyxy[inked].astype(np.float32), row[inked], confidence[inked]), merged
+        return Reading(posterior[inked], xyxy[inked].astype(np.float32), row[inked], confidence[inked])
 
 
 def _chosen(box: npt.NDArray[np.float32], area: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
@@ -140,39 +136,24 @@ def from_sequence(logits: npt.NDArray[np.float32]) -> Reading:
     return Reading(inked, np.zeros((n, 4), np.float32), np.zeros(n, np.int64), confidence)
 
 
-def _without_inventions(mapped: Reading, sequence: Reading) -> Reading:
-    """The maps' characters without doubtful ones, if what is left is the sequence's text; else as they are."""
-    classes = mapped.classes
-    # A sequence easily misses the second of a pair: that is no reason to doubt it.
-    doubtful = [
-        place
-        for place in np.flatnonzero(mapped.confidence < _DOUBTFUL).tolist()
-        if classes[place] not in classes[max(place - 1, 0) : place] + classes[place + 1 : place + 2]
-    ]
-    for gone in itertools.combinations(doubtful, len(mapped) - len(sequence)):
-        kept = [place for place in range(len(mapped)) if place not in gone]
-        if tuple(classes[place] for place in kept) == sequence.classes:
-            return Reading(mapped.posterior[kept], mapped.xyxy[kept], mapped.line[kept], mapped.confidence[kept])
-    return mapped
+def joined(mapped: Reading, sequence: Reading) -> Reading:
+    """Both opinions as one: the sequence says how many characters there are, the maps where they stand.
 
-
-def joined(mapped: Reading, merged: bool, sequence: Reading) -> Reading:
-    """Both opinions as one.
-
-    Of the same length they are multiplied, character by character. Where they differ in length the maps are believed,
-    unless characters have run together or the sequence is much surer, and but for characters that they alone see and
-    hardly believe themselves: separators, seals.
+    What a character is, both say. The sequence has seen the whole line and errs less often, so it has the larger say;
+    a character that the maps do not have beside it is believed a little less.
     """
-    if len(mapped) > len(sequence):
-        mapped = _without_inventions(mapped, sequence)
-    if len(mapped) == len(sequence):
-        if not len(mapped):
-            return mapped
-        both = np.sqrt(np.maximum(mapped.posterior, 1e-6) * np.maximum(sequence.posterior, 1e-6))
-        both /= both.sum(axis=1, keepdims=True)
-        agreed = mapped.classes == sequence.classes
-        confidence = np.sqrt(mapped.confidence * sequence.confidence) if agreed else both.max(axis=1) * 0.5
-        return Reading(both.astype(np.float32), mapped.xyxy, mapped.line, confidence.astype(np.float32), agreed)
-    if len(sequence) > len(mapped) and (merged or sequence.score > mapped.score + 0.15):
-        return sequence
-    return Reading(mapped.posterior, mapped.xyxy, mapped.line, mapped.confidence * np.float32(0.7))
+    letters = sequence.posterior.shape[1]
+    xyxy, line = sequence.xyxy.copy(), sequence.line.copy()
+    posterior, confidence = sequence.posterior.copy(), sequence.confidence * np.float32(_ALONE)
+    match = np.log(mapped.posterior @ sequence.posterior.T + 1 / letters**2)
+    alone = float(np.log(1 / letters))
+    for there, place in align(match, [alone] * len(mapped), [alone] * len(sequence)):
+        if there is None or place is None:
+            continue
+        one, other = np.maximum(mapped.posterior[there], 1e-6), np.maximum(sequence.posterior[place], 1e-6)
+        both = one ** (1 - _SEQUENCE) * other**_SEQUENCE
+        posterior[place] = both / both.sum()
+        alike = one.argmax() == other.argmax()
+        sure = np.sqrt(mapped.confidence[there] * sequence.confidence[place]) if alike else posterior[place].max() / 2
+        xyxy[place], line[place], confidence[place] = mapped.xyxy[there], mapped.line[there], sure
+    return Reading(posterior, xyxy, line, confidence)
