@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -372,7 +372,7 @@ def score_passes(
             height = seen.crop.glyph_px / 0.68
             view = PlateView.of(np.array([0, 0, 4.7 * height, height], np.float32), None)
             voting.due([1], [view], seen.t_s, 1)
-            look = read.read_crops(seen.crop.pixels[None, None])[0]
+            look = replace(read.read_crops(seen.crop.pixels[None, None])[0], size=view.size)
             if each.text:
                 single.append(look.text.reveal() == each.text)
             events += voting.add(1, look, seen.frame, seen.t_s)

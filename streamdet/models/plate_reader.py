@@ -39,7 +39,7 @@ class PlateReaderOptions(BaseModel):
     dice_weight: float = Field(0.5, ge=0, description="Weight of the overlap of ink with ink.")
     core_weight: float = Field(1.0, ge=0, description="Weight of the characters' middles.")
     line_weight: float = Field(0.2, ge=0, description="Weight of which line a character stands in.")
-    sequence_weight: float = Field(0.3, ge=0, description="Weight of the sequence's CTC.")
+    sequence_weight: float = Field(1.0, ge=0, description="Weight of the sequence's CTC.")
 
 
 @dataclass(frozen=True)

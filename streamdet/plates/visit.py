@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,6 +58,7 @@ class Visit:
         self.blanks = 0  # looks that showed no text
         self._ballot = ballot
         self._said: Counter[str] = Counter()
+        self._worth: defaultdict[str, float] = defaultdict(float)  # weights of the looks by what they said
         self._best: dict[str, Evidence] = {}
         self._strange: list[tuple[Look, str, int, float]] = []  # the latest looks at what seems another plate
         self._way: list[Moment] = []
@@ -85,10 +86,17 @@ class Visit:
         self.count(look, text, frame, pts_s)
         return []
 
+    def blank(self, look: Look, pts_s: float) -> None:
+        """A look that showed no text."""
+        self.blanks += 1
+        self.read_s = pts_s
+        self._worth[""] += look.weight
+
     def count(self, look: Look, text: str, frame: int, pts_s: float) -> None:
         """Add a look to the ballot."""
         self.looks += 1
         self._said[text] += 1
+        self._worth[text] += look.weight
         self._ballot.add(look.reading.posterior, look.weight)
         self._verdict = None
         known = self._best.get(text)
@@ -114,6 +122,10 @@ class Visit:
     def agreeing(self, verdict: Verdict) -> int:
         """Looks that by themselves said just that, or what looks the same."""
         return self._said[stamped(verdict.text)]
+
+    def share(self, verdict: Verdict) -> float:
+        """Of the looks, by their weight: those that said just that, or what looks the same."""
+        return self._worth.get(stamped(verdict.text), 0.0) / max(sum(self._worth.values()), 1e-9)
 
     def evidence(self, verdict: Verdict) -> Evidence | None:
         """The best look at this text; of one that no single look said, the best of any."""

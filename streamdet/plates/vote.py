@@ -63,10 +63,11 @@ class VoteOptions(BaseModel):
         Field(
             ge=0,
             le=1,
-            description="Share of the looks that must say the same before a text is final; blank looks count.",
+            description="Share of the looks, by what they are worth, that must say the same before a text is final; "
+            "blank ones count.",
         ),
-    ] = 0.3
-    min_score: Annotated[float, Field(ge=0, le=1, description="What a text must be worth to be final.")] = 0.8
+    ] = 0.25
+    min_score: Annotated[float, Field(ge=0, le=1, description="What a text must be worth to be final.")] = 0.9
     min_look: Annotated[
         float, Field(ge=0, le=1, description="Looks whose characters are less sure than this do not vote.")
     ] = 0.35
@@ -207,8 +208,7 @@ class Voting:
         visit = self._visit(track_id, pts_s)
         if not self._speaks(look):
             self._count("empty")
-            visit.blanks += 1
-            visit.read_s = pts_s
+            visit.blank(look, pts_s)
             return []
         self._count("read")
         other = visit.add(look, frame, pts_s)
@@ -249,11 +249,12 @@ class Voting:
 
     def _fit(self, visit: Visit) -> bool:
         """Agreed on by enough looks, and sure enough."""
-        verdict, share = visit.verdict, self._options.min_share * (visit.looks + visit.blanks)
+        verdict, options = visit.verdict, self._options
         return (
-            len(verdict.text) >= self._options.min_length
-            and verdict.score >= self._options.min_score
-            and visit.agreeing(verdict) >= max(self._options.min_agreeing, share)
+            len(verdict.text) >= options.min_length
+            and verdict.score >= options.min_score
+            and visit.agreeing(verdict) >= options.min_agreeing
+            and visit.share(verdict) >= options.min_share
         )
 
     # ---- what is known
