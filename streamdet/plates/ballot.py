@@ -20,7 +20,8 @@ _CONFUSED = 0.06  # so much of it goes to a character that looks just the same, 
 _MISSED, _INVENTED = 0.06, 0.03  # how often a look has no such character, or one that is not there
 _INDEPENDENT = 6.0  # so many looks' worth of evidence at most: the next frame repeats the errors of the last
 _MOST = 24  # columns; the ones with the least evidence go
-_SELDOM = 0.005  # the least that looks are taken to say for a twin
+_KNOWN = 0.8  # the share of a pair's looks from which they know the letter from the digit
+_SELDOM = 0.005  # how often they are wrong in that
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +98,52 @@ class Ballot:
         log_belief = np.log(np.maximum(self._belief(), 1e-12))
         inked = log_belief.argmax(axis=1) < len(self._alphabet)
         there, shown = log_belief[inked, :-1], self._shown[inked]
-        text = "".join(self._alphabet[k] for k in there.argmax(axis=1))
-        score = float(np.exp(log_belief.max(axis=1).sum())) if text else 0.0
+        text, believed = _read_freely(there, shown, self._alphabet)
+        score = float(np.exp(believed.sum() + log_belief[~inked].max(axis=1).sum())) if text else 0.0
         fitting = None if self._grammar is None else self._grammar.best(_with_twins(there, shown, self._alphabet))
         # Everything that the grammar allows shares what it weighs more than a free text does.
-        if fitting is None or fitting.gain < float(there.max(axis=1).sum()) - len(text) * np.log(len(self._alphabet)):
+        free = float(there.max(axis=1).sum()) - len(text) * np.log(len(self._alphabet))
+        if fitting is None or fitting.gain < free:
             return Verdict(text, score)
-        return Verdict(fitting.text, fitting.share, fitting.key)
+        against = fitting.others if fitting.text == text else np.logaddexp(fitting.others, free)
+        return Verdict(fitting.text, float(fitting.share / (1 + np.exp(against - fitting.gain))), fitting.key)
+
+
+def _twins(alphabet: str) -> list[list[int]]:
+    return [[alphabet.index(each) for each in pair] for pair in ONE_STAMP if set(pair) <= set(alphabet)]
+
+
+def _shares(shown: Floats, pair: list[int]) -> Floats:
+    """[m, 2]: how the looks divide a pair between its digit and its letter."""
+    return np.asarray(shown[:, pair] / np.maximum(shown[:, pair].sum(axis=1, keepdims=True), 1e-9))
+
+
+def _read_freely(log_belief: Floats, shown: Floats, alphabet: str) -> tuple[str, Floats]:
+    """The likeliest character of each column [m, A], and its log belief.
+
+    Where no format tells, a letter that has a digit's stamp is taken for the digit, unless looks know it: most
+    countries leave such letters out.
+    """
+    best, believed = log_belief.argmax(axis=1), log_belief.max(axis=1)
+    for digit, letter in _twins(alphabet):
+        doubted = (best == letter) & (_shares(shown, [digit, letter])[:, 1] < _KNOWN)
+        best[doubted] = digit
+        believed[doubted] = np.logaddexp(log_belief[doubted, digit], log_belief[doubted, letter])
+    return "".join(alphabet[k] for k in best), believed
 
 
 def _with_twins(log_belief: Floats, shown: Floats, alphabet: str) -> Floats:
     """Columns [m, A] in which a character speaks for its twin, too, as far as looks on the average do.
 
     Where letter and digit have one stamp every look errs in the same way: however many agree, they say no more than
-    one. Where a country has a stamp for each, a single look is sure, and no grammar turns one into the other.
+    one. Where a country has a stamp for each, looks know it, and hardly any grammar turns one into the other.
     """
-    twins = [sorted(map(alphabet.index, pair)) for pair in ONE_STAMP if set(pair) <= set(alphabet)]
     found = log_belief.copy()
-    for pair in twins:
+    for pair in _twins(alphabet):
         either = np.logaddexp(*log_belief[:, pair].T)
-        share = shown[:, pair] / np.maximum(shown[:, pair].sum(axis=1, keepdims=True), 1e-9)
-        found[:, pair] = np.maximum(log_belief[:, pair], either[:, None] + np.log(np.maximum(share, _SELDOM)))
+        share = _shares(shown, pair)
+        doubt = np.where(share > 1 - _KNOWN, share, _SELDOM)
+        found[:, pair] = np.maximum(log_belief[:, pair], either[:, None] + np.log(doubt))
     return found
 
 

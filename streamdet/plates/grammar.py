@@ -22,6 +22,7 @@ class Fitting:
     text: str
     gain: float  # log belief with the prior: to be compared with that of a free text
     share: float  # of all that the columns believe at the slots, given the layout
+    others: float  # as `gain`, of all layouts together under which the columns say another text; -inf: of none
     key: str
 
 
@@ -66,9 +67,11 @@ class Grammar:
         which = int(gain.argmax())
         if not np.isfinite(gain[which]):
             return None
-        text = "".join(self._alphabet[k] for k in allowed[which].argmax(axis=1))
+        said = allowed.argmax(axis=2)  # [L, m]
+        text = "".join(self._alphabet[k] for k in said[which])
         share = np.exp(value[which] - np.logaddexp.reduce(allowed[which], axis=1)).prod()
-        return Fitting(text, float(gain[which]), float(share), self._keys[rows[which]])
+        others = np.logaddexp.reduce(gain[(said != said[which]).any(axis=1)], initial=-np.inf)
+        return Fitting(text, float(gain[which]), float(share), float(others), self._keys[rows[which]])
 
 
 def _slots(entry: PlateFormat, alphabet: str) -> list[npt.NDArray[np.bool_]]:

@@ -155,17 +155,36 @@ def test_what_has_one_stamp_is_settled_by_the_format_however_often_it_was_read_t
         assert meant == ballot.verdict().text
 
 
+def looks_torn(text: str, place: int, pair: str, share: float, grammar: Grammar | None, times: int = 12) -> Ballot:
+    """Looks that give the first of a pair, at one place of a text, that share, and the second what is left."""
+    posterior = np.zeros((len(text), len(ALPHABET)), np.float32)
+    for slot, character in enumerate(text):
+        posterior[slot, ALPHABET.index(character)] = 1.0
+    posterior[place] = 0.0
+    posterior[place, [ALPHABET.index(each) for each in pair]] = share, 1 - share
+    ballot = Ballot(ALPHABET, grammar)
+    for _ in range(times):
+        ballot.add(posterior, 1.0)
+    return ballot
+
+
 def test_looks_that_know_the_letter_from_the_digit_are_believed_against_formats_of_the_world() -> None:
     grammar = Grammar(KNOWN_COUNTRIES, ALPHABET)
-    for sure, meant in ((0.99, "F092MDT"), (0.55, "FO92MDT")):
-        share = np.zeros((7, len(ALPHABET)), np.float32)
-        for place, character in enumerate("F092MDT"):
-            share[place, ALPHABET.index(character)] = 1.0
-        share[1, [ALPHABET.index("0"), ALPHABET.index("O")]] = sure, 1 - sure
-        ballot = Ballot(ALPHABET, grammar)
-        for _ in range(12):
-            ballot.add(share, 1.0)
-        assert meant == ballot.verdict().text
+    assert "F092MDT" == looks_torn("F092MDT", 1, "0O", 0.9, grammar).verdict().text
+    assert "FO92MDT" == looks_torn("F092MDT", 1, "0O", 0.55, grammar).verdict().text
+
+
+def test_where_no_format_tells_a_letter_with_a_digits_stamp_is_the_digit_unless_looks_know_it() -> None:
+    for share, meant in ((0.6, "7XK40M20"), (0.95, "7XK4OM20")):
+        verdict = looks_torn("7XK4OM20", 4, "O0", share, Grammar(["RO"], ALPHABET)).verdict()
+        assert meant == verdict.text
+        assert verdict.score > 0.9
+
+
+def test_where_two_formats_make_two_texts_of_the_same_stamps_neither_is_sure() -> None:
+    grammar = Grammar(["PL"], ALPHABET)  # two letters and five digits, or three and four
+    assert looks_torn("XGO9022", 2, "O0", 0.5, grammar).verdict().score < 0.6
+    assert looks_torn("XGR9022", 2, "RO", 0.9, grammar).verdict().score > 0.9
 
 
 def test_looks_agree_with_a_text_that_has_the_same_stamps() -> None:
