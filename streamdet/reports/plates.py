@@ -73,9 +73,9 @@ def _networks(measured: Json) -> list[str]:
         safe(
             "The reader is a U-shaped network on one plate in grey. At half the size of its input it gives four "
             "maps: the class of each pixel's ink, the cores of the characters, the line that they stand in, and, "
-            "from features pooled over columns, the same text as a sequence under the CTC loss. Connected "
-            "components of the cores part the characters; the ink around each one says what it is; the sequence is "
-            "the second opinion."
+            "from features pooled over columns, the same text as a sequence under the CTC loss. The sequence says how "
+            "many characters there are and has the larger say in what each is; connected components of the cores say "
+            "where they stand, and the ink around each is the second opinion."
         ),
         table(
             ("network", "input", "parameters", "MB", "ms"),
