@@ -23,7 +23,7 @@ from streamdet.manifest import EngineManifest
 
 SCHEMA = "streamdet.plate-report/2"
 HEIGHTS_PX = ((10, 16), (16, 60))  # of rendered characters: hard, and as a gate sees them
-# How hard rendered plates are made: as roads and gates are, and 1, wider than the world is.
+# How hard rendered plates are made: 1 is what training sees, wider than the world is.
 SEVERITIES = (0.5, 1.0)
 PASSES = ((0.5, 3.5), (0.75, 2.0), (1.0, 1.0))  # severity, and how many times its blur moves from look to look
 _TIMED = 60
