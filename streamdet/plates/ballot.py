@@ -60,12 +60,10 @@ class Ballot:
         evidence: list[Floats] = []
         shown: list[Floats] = []
         for column, slot in self._pairs(softened):
-            before = (
-                (self.weight * unsaid, nothing) if column is None else (self._evidence[column], self._shown[column])
-            )
-            now = (unsaid, nothing) if slot is None else (said[slot], posterior[slot])
-            evidence.append(before[0] + weight * now[0])
-            shown.append(before[1] + weight * now[1])
+            known = self.weight * unsaid if column is None else self._evidence[column]
+            evidence.append(known + weight * (unsaid if slot is None else said[slot]))
+            seen = nothing if column is None else self._shown[column]
+            shown.append(seen + weight * (nothing if slot is None else posterior[slot]))
         self._evidence, self._shown = np.array(evidence), np.array(shown)
         self.weight += weight
         if len(self._evidence) > _MOST:
@@ -110,6 +108,7 @@ class Ballot:
 
 
 def _twins(alphabet: str) -> list[list[int]]:
+    """Digit and letter of each pair that has one stamp, as places in the alphabet."""
     return [[alphabet.index(each) for each in pair] for pair in ONE_STAMP if set(pair) <= set(alphabet)]
 
 
@@ -125,8 +124,9 @@ def _read_freely(log_belief: Floats, shown: Floats, alphabet: str) -> tuple[str,
     countries leave such letters out.
     """
     best, believed = log_belief.argmax(axis=1), log_belief.max(axis=1)
-    for digit, letter in _twins(alphabet):
-        doubted = (best == letter) & (_shares(shown, [digit, letter])[:, 1] < _KNOWN)
+    for pair in _twins(alphabet):
+        digit, letter = pair
+        doubted = (best == letter) & (_shares(shown, pair)[:, 1] < _KNOWN)
         best[doubted] = digit
         believed[doubted] = np.logaddexp(log_belief[doubted, digit], log_belief[doubted, letter])
     return "".join(alphabet[k] for k in best), believed

@@ -1,4 +1,4 @@
-"""A reader's maps → characters: components of the core map, each with the class of the ink around it.
+"""A reader's maps and sequence → characters, and where each of them stands.
 
 The core map parts the characters, the glyph map says what each is, the line map which line it stands in. The sequence
 of the CTC head reads the same text without parting it, so that thin characters and such as have run together are not
